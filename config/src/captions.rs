@@ -1,0 +1,17 @@
+//! `[captions]`: bounds of the language pipeline.
+
+use crate::reader::Section;
+use crate::size::ByteSize;
+
+/// Bounds of the language pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captions {
+    /// Longest caption in bytes.
+    pub max_bytes: usize,
+}
+
+impl Captions {
+    pub(crate) fn read(mut section: Section<'_, '_>) -> Self {
+        Self { max_bytes: section.get::<ByteSize>("max_bytes").in_memory() }
+    }
+}

@@ -1,0 +1,107 @@
+//! flotilla-config: every setting of Flotilla, typed, with where it came from.
+//!
+//! Layers, later ones win: the embedded `default.toml` (every key, its default, a comment), one
+//! file, `FLOTILLA__SECTION__KEY` in the environment, the command line. Nothing here reads the
+//! environment or the clock by itself; the only input and output is reading files.
+//!
+//! In the environment a kind's dots are underscores: `FLOTILLA__KINDS__CAPTION_PARSE__TIMEOUT`.
+
+mod admin;
+mod blobs;
+mod captions;
+mod checked;
+mod choice;
+mod data;
+mod docs;
+mod duration;
+mod error;
+mod images;
+mod keys;
+mod kinds;
+mod layers;
+mod load;
+mod log;
+mod path;
+mod queue;
+mod reader;
+mod retention;
+mod schedule;
+mod secret;
+mod setting;
+mod size;
+mod sources;
+mod validate;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub use admin::{Admin, TokenError};
+pub use blobs::{BlobBackend, Blobs};
+pub use captions::Captions;
+pub use data::Data;
+pub use duration::{format_duration, parse_duration};
+pub use error::{LoadError, Origin, Problem};
+pub use images::Images;
+pub use keys::KeyInfo;
+pub use kinds::{BackoffChange, KindChange};
+pub use load::LoadOptions;
+pub use log::{Log, LogFormat};
+pub use queue::{Backend, Queue, Synchronous};
+pub use retention::Retention;
+pub use schedule::{Missed, Schedule};
+pub use secret::Secret;
+pub use size::{format_size, parse_size};
+pub use sources::Sources;
+pub use worker::Worker;
+
+/// All settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[data]`
+    pub data: Data,
+    /// `[queue]`
+    pub queue: Queue,
+    /// `[worker]`
+    pub worker: Worker,
+    /// `[retention]`
+    pub retention: Retention,
+    /// `[blobs]`
+    pub blobs: Blobs,
+    /// `[sources]`
+    pub sources: Sources,
+    /// `[images]`
+    pub images: Images,
+    /// `[captions]`
+    pub captions: Captions,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[log]`
+    pub log: Log,
+    /// `[kinds."<kind>"]`: what differs from the kinds' own policies.
+    pub kinds: BTreeMap<String, KindChange>,
+    /// `[[schedule]]`, in the order of the file.
+    pub schedules: Vec<Schedule>,
+    keys: Vec<KeyInfo>,
+}
+
+impl Config {
+    /// The SQLite file: `queue.path`, or `queue.db` in `data.dir`.
+    #[must_use]
+    pub fn queue_path(&self) -> PathBuf {
+        self.queue.path.clone().unwrap_or_else(|| self.data.dir.join("queue.db"))
+    }
+
+    /// The folder of the blobs: `blobs.dir`, or `blobs` in `data.dir`.
+    #[must_use]
+    pub fn blobs_dir(&self) -> PathBuf {
+        self.blobs.dir.clone().unwrap_or_else(|| self.data.dir.join("blobs"))
+    }
+
+    /// Every key that has a value, in the order of `default.toml`, then kinds and schedule
+    /// entries. Secrets are masked.
+    #[must_use]
+    pub fn keys(&self) -> &[KeyInfo] {
+        &self.keys
+    }
+}

@@ -1,0 +1,102 @@
+//! Rules that one value alone cannot break, and lower bounds of durations.
+
+use std::time::Duration;
+
+use crate::Config;
+use crate::duration::format_duration;
+use crate::path::Path;
+
+/// Shorter periods would only burn CPU.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
+
+/// The broken rules, each with the key to change. A rule is passed over when `is_wrong` says that
+/// one of its keys holds no right value anyway.
+pub(crate) fn validate(config: &Config, is_wrong: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let mut broken = Vec::new();
+    periods(config, &mut broken);
+    lease(config, &mut broken);
+    admin(config, &mut broken);
+    kinds(config, &mut broken);
+    broken.retain(|rule: &Broken| !rule.keys.iter().any(|key| is_wrong(key)));
+    broken.into_iter().map(|rule| (rule.keys[0].clone(), rule.message)).collect()
+}
+
+/// A rule that does not hold.
+struct Broken {
+    /// The keys it is about; the first one is to be changed.
+    keys: Vec<String>,
+    message: String,
+}
+
+fn note(broken: &mut Vec<Broken>, keys: &[&str], message: String) {
+    broken.push(Broken { keys: keys.iter().map(|key| (*key).to_owned()).collect(), message });
+}
+
+fn periods(config: &Config, broken: &mut Vec<Broken>) {
+    let (queue, worker, sources) = (&config.queue, &config.worker, &config.sources);
+    for (key, period) in [
+        ("queue.lease", queue.lease),
+        ("queue.heartbeat", queue.heartbeat),
+        ("worker.poll", worker.poll),
+        ("worker.housekeep", worker.housekeep),
+        ("worker.cron_tick", worker.cron_tick),
+        ("sources.connect_timeout", sources.connect_timeout),
+        ("sources.timeout", sources.timeout),
+    ] {
+        if period < SHORTEST_PERIOD {
+            let shown = format_duration(period);
+            note(broken, &[key], format!("{shown} is too short; give at least 10ms"));
+        }
+    }
+}
+
+fn lease(config: &Config, broken: &mut Vec<Broken>) {
+    let (lease, heartbeat) = (config.queue.lease, config.queue.heartbeat);
+    if lease < heartbeat.saturating_mul(3) {
+        let message = format!(
+            "{} is shorter than three heartbeats of {}, so a short hiccup would lose the lease; \
+             raise it or lower queue.heartbeat",
+            format_duration(lease),
+            format_duration(heartbeat)
+        );
+        note(broken, &["queue.lease", "queue.heartbeat"], message);
+    }
+}
+
+fn admin(config: &Config, broken: &mut Vec<Broken>) {
+    let admin = &config.admin;
+    if admin.token.is_some() && admin.token_file.is_some() {
+        let message = "admin.token is set too; keep one of them".to_owned();
+        note(broken, &["admin.token_file", "admin.token"], message);
+    }
+    let open = admin.token.is_none() && admin.token_file.is_none();
+    if let Some(listen) = admin.listen.filter(|listen| open && !listen.ip().is_loopback()) {
+        let message = format!(
+            "{listen} can be reached from other machines, and without a token anybody there could \
+             cancel, replay or purge jobs; set admin.token_file, or listen on 127.0.0.1:{}",
+            listen.port()
+        );
+        note(broken, &["admin.listen", "admin.token", "admin.token_file"], message);
+    }
+}
+
+fn kinds(config: &Config, broken: &mut Vec<Broken>) {
+    for (kind, change) in &config.kinds {
+        let section = Path::of(&["kinds", kind]);
+        if change.timeout.is_some_and(|timeout| timeout < SHORTEST_PERIOD) {
+            let key = section.child("timeout").to_string();
+            note(broken, &[&key], "is too short; give at least 10ms".to_owned());
+        }
+        let Some(backoff) = &change.backoff else { continue };
+        let key = |name| section.child("backoff").child(name).to_string();
+        if backoff.factor.is_some_and(|factor| factor < 1.0) {
+            note(broken, &[&key("factor")], "must be at least 1".to_owned());
+        }
+        if let (Some(base), Some(max)) = (backoff.base, backoff.max)
+            && base > max
+        {
+            let message = format!("is less than the base of {}", format_duration(base));
+            note(broken, &[&key("max"), &key("base")], message);
+        }
+    }
+}
