@@ -39,7 +39,6 @@ fn periods(config: &Config, broken: &mut Vec<Broken>) {
         ("queue.heartbeat", queue.heartbeat),
         ("worker.poll", worker.poll),
         ("worker.housekeep", worker.housekeep),
-        ("worker.cron_tick", worker.cron_tick),
         ("sources.connect_timeout", sources.connect_timeout),
         ("sources.timeout", sources.timeout),
     ] {

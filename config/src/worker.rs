@@ -20,8 +20,6 @@ pub struct Worker {
     pub drain_grace: Duration,
     /// How often to promote, rescue and prune.
     pub housekeep: Duration,
-    /// How often to look for due schedule entries.
-    pub cron_tick: Duration,
 }
 
 impl Worker {
@@ -33,7 +31,6 @@ impl Worker {
             poll: section.get("poll"),
             drain_grace: section.get("drain_grace"),
             housekeep: section.get("housekeep"),
-            cron_tick: section.get("cron_tick"),
         }
     }
 
