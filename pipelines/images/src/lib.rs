@@ -1,0 +1,43 @@
+//! Thumbnails: bytes of a picture in, bytes of many small ones out. A pure library: no network, no
+//! files, no clock.
+//!
+//! One decode serves all outputs. JPEG, the common case, is decoded by libjpeg-turbo straight to its
+//! Y, Cb and Cr planes at a power-of-two scale; the planes are halved into a pyramid, resampled with
+//! Lanczos-3 and encoded again without ever becoming RGB; `fast_image_resize` does the same for what is
+//! not grey or YCbCr of eight bits. Formats are decided by content; every bound of [`Limits`] is held
+//! against the header before a pixel is decoded; orientation and colour profile are applied to the
+//! small results.
+//!
+//! The path of a call: [`sniff`](SourceFormat) → header (`jpeg.rs`, `png.rs`, `webp.rs`,
+//! `others.rs`) → limits → `geometry.rs` → decode to `plane.rs` or `pixels.rs` → `render.rs` for each
+//! output.
+
+mod avx2;
+mod colour;
+mod decode;
+mod error;
+mod geometry;
+mod jpeg;
+mod kernel;
+mod libwebp;
+mod limits;
+mod orientation;
+mod others;
+mod pixels;
+mod placeholder;
+mod plane;
+mod png;
+mod pool;
+mod render;
+mod request;
+mod resize;
+mod sniff;
+mod thumbnails;
+mod turbo;
+mod webp;
+
+pub use error::ImageError;
+pub use limits::Limits;
+pub use request::{Colour, Fit, Focus, MAX_SIDE, Output, OutputFormat, Request};
+pub use sniff::SourceFormat;
+pub use thumbnails::{Encoded, SourceInfo, Thumbnails, Workshop, thumbnails};

@@ -1,0 +1,150 @@
+//! The one entry: checks, one decode, all outputs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::colour::Profile;
+use crate::decode::{Source, Wanted, still_wanted};
+use crate::geometry::{Layout, inside, layout};
+use crate::pool::Pool;
+use crate::render::Renderer;
+use crate::request::{Colour, OutputFormat, Request};
+use crate::{ImageError, Limits, placeholder};
+
+/// What came of one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thumbnails {
+    /// What the source turned out to be.
+    pub source: SourceInfo,
+    /// In the order of the request.
+    pub outputs: Vec<Encoded>,
+    /// A `ThumbHash` in base64, when the request has `placeholder`.
+    pub placeholder: Option<String>,
+    /// At most five, the most frequent first, when the request has `placeholder`.
+    pub colours: Option<Vec<Colour>>,
+}
+
+/// What a source file says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceInfo {
+    /// `jpeg`, `png`, `webp`, `gif`, `bmp` or `tiff`, by content.
+    pub format: String,
+    /// Pixels across, as stored: before `orientation` is applied.
+    pub width: u32,
+    /// Pixels down, as stored.
+    pub height: u32,
+    /// Size of the file.
+    pub bytes: u64,
+    /// EXIF orientation, 1 to 8; the outputs are upright.
+    pub orientation: u8,
+    /// Name of the embedded colour profile; the outputs are sRGB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+}
+
+/// One finished thumbnail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// As asked for.
+    pub name: String,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// As asked for.
+    pub format: OutputFormat,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+/// Buffers that outlive one call: keep one for each thread that makes many thumbnails. It holds at
+/// most 64 MiB between calls.
+#[derive(Debug, Default)]
+pub struct Workshop {
+    pool: Pool,
+}
+
+/// Makes all thumbnails of `request` from the file `source`.
+///
+/// `cancelled` is asked between steps (never more than one decode or one encode apart).
+///
+/// # Errors
+/// See [`ImageError`]; all but `Cancelled` and `Failed` are permanent for these arguments.
+pub fn thumbnails(
+    source: &[u8],
+    request: &Request,
+    limits: &Limits,
+    cancelled: &dyn Fn() -> bool,
+) -> Result<Thumbnails, ImageError> {
+    Workshop::default().thumbnails(source, request, limits, cancelled)
+}
+
+impl Workshop {
+    /// As [`thumbnails`], reusing the buffers of earlier calls.
+    ///
+    /// # Errors
+    /// As [`thumbnails`].
+    pub fn thumbnails(
+        &mut self,
+        source: &[u8],
+        request: &Request,
+        limits: &Limits,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Thumbnails, ImageError> {
+        request.validate(limits)?;
+        let source = Source::open(source, limits)?;
+        let header = &source.header;
+        let (width, height) = header.orientation.swap(header.width, header.height);
+        let focus = request.focus.point();
+        let layouts: Vec<Layout> =
+            request.outputs.iter().map(|output| layout(output, width, height, focus)).collect();
+        limits.check_output_pixels(layouts.iter().map(Layout::pixels).sum())?;
+        let side = placeholder::SIDE;
+        let small = Layout::whole(width, height, inside(width, height, side, side));
+
+        let profile = header.profile.as_deref().and_then(Profile::parse);
+        still_wanted(cancelled)?;
+        let mut picture = source.decode(&mut Wanted {
+            scale: layouts.iter().map(Layout::scale).fold(small.scale(), f64::max),
+            profile: profile.as_ref(),
+            limits,
+            pool: &mut self.pool,
+            cancelled,
+        })?;
+        let mut renderer = Renderer::new(
+            &mut picture,
+            (header.width, header.height),
+            header.orientation,
+            profile.as_ref(),
+            request.background,
+            &mut self.pool,
+        );
+        let mut outputs = Vec::with_capacity(layouts.len());
+        for (layout, output) in layouts.iter().zip(&request.outputs) {
+            still_wanted(cancelled)?;
+            outputs.push(Encoded {
+                name: output.name.clone(),
+                width: layout.width,
+                height: layout.height,
+                format: output.format,
+                bytes: renderer.encode(layout, output)?,
+            });
+        }
+        let small = request.placeholder.then(|| renderer.small(&small)).transpose()?;
+        let info = SourceInfo {
+            format: source.format.as_str().into(),
+            width: header.width,
+            height: header.height,
+            bytes: source.bytes.len() as u64,
+            orientation: header.orientation.number(),
+            profile: profile.as_ref().map(|profile| profile.name.clone()),
+        };
+        picture.recycle(&mut self.pool);
+        Ok(Thumbnails {
+            source: info,
+            outputs,
+            placeholder: small.as_ref().map(placeholder::thumb_hash),
+            colours: small.as_ref().map(placeholder::dominant),
+        })
+    }
+}
