@@ -1,0 +1,53 @@
+//! Writes predictions in the format of the scorers that judge this crate.
+//!
+//! `predict entities|emoji|language|price_parser|spans|duckling|promo FILE.jsonl > PRED.jsonl`
+
+mod entities;
+mod language;
+mod money;
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+type Predict = fn(&Value) -> Value;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let (Some(scorer), Some(file)) = (args.next(), args.next()) else {
+        return usage("say which scorer and which file");
+    };
+    let predict: Predict = match scorer.as_str() {
+        "entities" | "emoji" => |case| json!({"id": case["id"], "output": entities::predict(case)}),
+        "language" => |case| json!({"id": case["id"], "label": language::predict(case)}),
+        "price_parser" => money::price_parser,
+        "spans" => money::spans,
+        "duckling" => money::duckling,
+        "promo" => money::promo,
+        other => return usage(&format!("no scorer is called {other}")),
+    };
+    match run(&file, predict) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{file}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprintln!("{problem}; usage: predict SCORER FILE.jsonl");
+    ExitCode::from(2)
+}
+
+fn run(file: &str, predict: Predict) -> Result<(), Box<dyn std::error::Error>> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for line in BufReader::new(std::fs::File::open(file)?).lines() {
+        let line = line?;
+        if !line.trim().is_empty() {
+            writeln!(out, "{}", predict(&serde_json::from_str(&line)?))?;
+        }
+    }
+    Ok(out.flush()?)
+}

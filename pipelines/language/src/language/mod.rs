@@ -1,0 +1,321 @@
+//! The language of a caption and of its parts.
+//!
+//! The script decides where it can. Texts in Latin, Cyrillic and Devanagari letters are judged by
+//! function words and telling letters first; statistics (`whatlang`) are asked only where those
+//! are silent and the text is long enough, because on short texts they guess wildly.
+
+mod script;
+mod words;
+
+use std::ops::Range;
+
+use script::Script;
+use whatlang::{Detector, Lang};
+
+/// The code for "cannot be told".
+pub const UNDETERMINED: &str = "und";
+
+/// Below this many letters statistics are not asked.
+const FEWEST_LETTERS: usize = 16;
+/// From this confidence on statistics are reliable.
+pub const SURE: f32 = 0.6;
+/// Statistics read no more of a text than this many bytes.
+const SAMPLE: usize = 600;
+
+/// What is known about the language of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detected {
+    /// ISO 639-1, or [`UNDETERMINED`].
+    pub code: String,
+    /// 0 to 1.
+    pub confidence: f32,
+    /// What decided: script, words, statistics, hint or nothing.
+    pub rule: &'static str,
+    /// How much text the code stands on, in Latin letters.
+    pub weight: usize,
+    /// Stretches of one language each, in order, as byte ranges.
+    pub parts: Vec<(String, Range<usize>)>,
+}
+
+/// One judgement: code, confidence, rule.
+type Verdict = (&'static str, f32, &'static str);
+
+/// A stretch of letters of one script and what stands between them.
+struct Run {
+    script: Script,
+    range: Range<usize>,
+    weight: usize,
+}
+
+/// Detects the language of what lies in `ranges` of the text: in order, without overlap. A hint
+/// (a code) decides when the text does not.
+#[must_use]
+pub fn detect(text: &str, ranges: &[Range<usize>], hint: Option<&str>) -> Detected {
+    let runs = runs(text, ranges);
+    let mut scripts: Vec<(Script, usize)> = Vec::new();
+    for run in &runs {
+        match scripts.iter_mut().find(|(script, _)| *script == run.script) {
+            Some((_, weight)) => *weight += run.weight,
+            None => scripts.push((run.script, run.weight)),
+        }
+    }
+    // The heaviest script leads; of equals the first in the text.
+    scripts.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
+    let has_kana = scripts.iter().any(|(script, _)| *script == Script::Kana);
+    let verdicts: Vec<(Script, Verdict)> = scripts
+        .iter()
+        .map(|(script, _)| (*script, judge(*script, &sample(text, &runs, *script), has_kana)))
+        .collect();
+    let parts = parts(&runs, &verdicts);
+    let weight = scripts.first().map_or(0, |(_, weight)| *weight);
+    let (code, confidence, rule) = match verdicts.first() {
+        Some((_, (code, confidence, rule))) if *code != UNDETERMINED => (*code, *confidence, *rule),
+        _ => match hint {
+            Some(code) => {
+                let (code, rule) = (code.to_owned(), "language:hint");
+                return Detected { code, confidence: 0.3, rule, weight, parts };
+            }
+            None => (UNDETERMINED, 0.0, "language:none"),
+        },
+    };
+    Detected { code: code.to_owned(), confidence, rule, weight, parts }
+}
+
+/// Splits the ranges into runs of one script. Digits, space and signs belong to the run before.
+fn runs(text: &str, ranges: &[Range<usize>]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for range in ranges {
+        let mut fresh = true;
+        for (i, c) in text[range.clone()].char_indices() {
+            let Some(script) = Script::of(c) else { continue };
+            let (start, end) = (range.start + i, range.start + i + c.len_utf8());
+            match runs.last_mut() {
+                Some(run) if run.script == script && !fresh => {
+                    run.range.end = end;
+                    run.weight += script.weight();
+                }
+                _ => runs.push(Run { script, range: start..end, weight: script.weight() }),
+            }
+            fresh = false;
+        }
+    }
+    runs
+}
+
+/// The beginning of what is written in one script, words apart.
+fn sample(text: &str, runs: &[Run], script: Script) -> String {
+    let mut sample = String::new();
+    for run in runs.iter().filter(|run| run.script == script) {
+        let piece = &text[run.range.clone()];
+        let room = SAMPLE.saturating_sub(sample.len());
+        if piece.len() > room {
+            sample.extend(piece.char_indices().take_while(|(i, _)| *i < room).map(|(_, c)| c));
+            break;
+        }
+        sample.push_str(piece);
+        sample.push(' ');
+    }
+    sample
+}
+
+fn judge(script: Script, sample: &str, has_kana: bool) -> Verdict {
+    const RULE: &str = "language:script";
+    match script {
+        Script::Sole(code) => (code, 0.98, RULE),
+        Script::Kana => ("ja", 0.98, RULE),
+        Script::Han if has_kana => ("ja", 0.95, RULE),
+        Script::Han => ("zh", 0.95, RULE),
+        Script::Arabic => {
+            let (code, confidence) = script::of_arabic(sample);
+            (code, confidence, "language:letters")
+        }
+        Script::Cyrillic => match script::of_cyrillic(sample) {
+            Some((code, confidence)) => (code, confidence, "language:letters"),
+            None => statistics(sample, CYRILLIC).unwrap_or(("ru", 0.5, RULE)),
+        },
+        Script::Devanagari => statistics(sample, DEVANAGARI).unwrap_or(("hi", 0.7, RULE)),
+        Script::Latin => latin(sample),
+    }
+}
+
+fn latin(sample: &str) -> Verdict {
+    let lower = sample.to_lowercase().replace('’', "'");
+    let vote = words::vote(&lower);
+    if let Some(vote) = vote
+        && (vote.points >= vote.second + 4 || (vote.points >= 3 && vote.words <= 4))
+        && vote.points > vote.second
+        // A single short word in a long text decides nothing.
+        && vote.points * 8 >= vote.words
+    {
+        let margin = (vote.points - vote.second) as f32 / (vote.points + 2) as f32;
+        return (vote.code, 0.55 + 0.42 * margin, "language:words");
+    }
+    let guess = statistics(&lower, LATIN);
+    match vote.filter(|vote| vote.points > vote.second) {
+        // Few words speak louder than statistics that doubt themselves.
+        Some(vote) if guess.is_none_or(|(_, sure, _)| sure < SURE) => {
+            (vote.code, 0.4, "language:words")
+        }
+        _ => guess.unwrap_or((UNDETERMINED, 0.0, "language:none")),
+    }
+}
+
+const CYRILLIC: &[Lang] = &[Lang::Rus, Lang::Ukr, Lang::Bul, Lang::Mkd, Lang::Srp, Lang::Bel];
+const DEVANAGARI: &[Lang] = &[Lang::Hin, Lang::Mar, Lang::Nep];
+/// Languages captions are commonly written in; rare ones attract short texts they have no part in.
+const LATIN: &[Lang] = &[
+    Lang::Eng,
+    Lang::Spa,
+    Lang::Por,
+    Lang::Ita,
+    Lang::Fra,
+    Lang::Deu,
+    Lang::Nld,
+    Lang::Swe,
+    Lang::Dan,
+    Lang::Nob,
+    Lang::Fin,
+    Lang::Pol,
+    Lang::Tur,
+    Lang::Hun,
+    Lang::Ces,
+    Lang::Slk,
+    Lang::Ron,
+    Lang::Hrv,
+    Lang::Slv,
+    Lang::Lit,
+    Lang::Lav,
+    Lang::Est,
+    Lang::Vie,
+    Lang::Ind,
+    Lang::Cat,
+    Lang::Tgl,
+];
+
+fn statistics(sample: &str, allowed: &[Lang]) -> Option<Verdict> {
+    let letters = sample.chars().filter(|c| c.is_alphabetic()).count();
+    if letters < FEWEST_LETTERS {
+        return None;
+    }
+    let info = Detector::with_allowlist(allowed.to_vec()).detect(sample)?;
+    let sure = info.confidence() as f32;
+    // Short and unsure is how the wild guesses look.
+    if !info.is_reliable() && letters < 40 {
+        return None;
+    }
+    let confidence = if info.is_reliable() { SURE + 0.3 * sure } else { 0.25 + 0.3 * sure };
+    Some((code(info.lang()), confidence, "language:statistics"))
+}
+
+fn code(lang: Lang) -> &'static str {
+    match lang {
+        Lang::Eng => "en",
+        Lang::Spa => "es",
+        Lang::Por => "pt",
+        Lang::Ita => "it",
+        Lang::Fra => "fr",
+        Lang::Deu => "de",
+        Lang::Nld => "nl",
+        Lang::Swe => "sv",
+        Lang::Dan => "da",
+        Lang::Nob => "no",
+        Lang::Fin => "fi",
+        Lang::Pol => "pl",
+        Lang::Tur => "tr",
+        Lang::Hun => "hu",
+        Lang::Ces => "cs",
+        Lang::Slk => "sk",
+        Lang::Ron => "ro",
+        Lang::Hrv => "hr",
+        Lang::Slv => "sl",
+        Lang::Lit => "lt",
+        Lang::Lav => "lv",
+        Lang::Est => "et",
+        Lang::Vie => "vi",
+        Lang::Ind => "id",
+        Lang::Cat => "ca",
+        Lang::Tgl => "tl",
+        Lang::Rus => "ru",
+        Lang::Ukr => "uk",
+        Lang::Bul => "bg",
+        Lang::Mkd => "mk",
+        Lang::Srp => "sr",
+        Lang::Bel => "be",
+        Lang::Hin => "hi",
+        Lang::Mar => "mr",
+        Lang::Nep => "ne",
+        _ => UNDETERMINED,
+    }
+}
+
+/// Shortest stretch that counts as a part beside others, in Latin letters.
+const SHORTEST_PART: usize = 4;
+
+/// Neighbouring runs of one language as one part; a stray word of another script is no part.
+fn parts(runs: &[Run], verdicts: &[(Script, Verdict)]) -> Vec<(String, Range<usize>)> {
+    let code = |script: Script| {
+        verdicts.iter().find(|(s, _)| *s == script).map_or(UNDETERMINED, |(_, v)| v.0)
+    };
+    let mut parts: Vec<(&str, Range<usize>, usize)> = Vec::new();
+    for run in runs {
+        let code = code(run.script);
+        match parts.last_mut() {
+            Some((last, range, weight)) if *last == code => {
+                range.end = run.range.end;
+                *weight += run.weight;
+            }
+            _ => parts.push((code, run.range.clone(), run.weight)),
+        }
+    }
+    let only = parts.len() == 1;
+    parts
+        .into_iter()
+        .filter(|(code, _, weight)| *code != UNDETERMINED && (only || *weight >= SHORTEST_PART))
+        .map(|(code, range, _)| (code.to_owned(), range))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(text: &str) -> String {
+        detect(text, std::slice::from_ref(&(0..text.len())), None).code
+    }
+
+    #[test]
+    fn the_script_decides_where_it_can() {
+        for (text, want) in [
+            ("รองเท้าผู้หญิง", "th"),
+            ("新しい靴", "ja"),
+            ("新款包包", "zh"),
+            ("새로운 가방", "ko"),
+            ("новая сумка, ёлки", "ru"),
+            ("нова сумка її", "uk"),
+            ("حقيبة جديدة", "ar"),
+            ("کیف جدید گران", "fa"),
+            ("νέα τσάντα", "el"),
+        ] {
+            assert_eq!(code(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn short_texts_are_not_guessed_but_hinted() {
+        assert_eq!(code("hermes"), UNDETERMINED);
+        assert_eq!(code(""), UNDETERMINED);
+        let hinted = detect("hermes", std::slice::from_ref(&(0..6)), Some("fr"));
+        assert_eq!((hinted.code.as_str(), hinted.rule), ("fr", "language:hint"));
+        assert!(hinted.confidence < 0.5);
+    }
+
+    #[test]
+    fn parts_follow_the_scripts_and_leave_stray_words_out() {
+        let text = "this is the new bag กระเป๋าใหม่ TH สวย";
+        let found = detect(text, std::slice::from_ref(&(0..text.len())), None);
+        let parts: Vec<_> =
+            found.parts.iter().map(|(c, r)| (c.as_str(), &text[r.clone()])).collect();
+        assert_eq!(parts[0], ("en", "this is the new bag"));
+        assert!(parts[1..].iter().all(|(code, _)| *code == "th"));
+    }
+}

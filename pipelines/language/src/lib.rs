@@ -1,0 +1,12 @@
+//! Facts read out of a caption: entities, prices and its language, offline and without I/O.
+//!
+//! Everything here is a pure function of its arguments: no clock, no randomness, no files. Every
+//! finder works on byte ranges and is linear in the length of the text; [`caption::parse`] puts
+//! them together and turns byte ranges into [`span::Span`]s.
+
+pub mod caption;
+pub mod entities;
+pub mod language;
+pub mod platform;
+pub mod prices;
+pub mod span;
