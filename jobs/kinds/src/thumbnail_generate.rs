@@ -1,0 +1,210 @@
+//! `thumbnail.generate`: one picture in, a set of sized and encoded ones out, as blobs.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_core::blob::{BlobKey, Blobs};
+use flotilla_core::job::{Job, Policy};
+use flotilla_core::{Handler, JobContext, JobError, Kind, Lane};
+use flotilla_images::{
+    Colour, Encoded, Focus, ImageError, Limits, Output, Request, SourceInfo, Workshop,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::services::Services;
+use crate::source::{self, Source};
+
+/// The payload: a source and what to make of it. The fields of [`Request`] stand here one by one,
+/// not flattened, so that a fault names its field and an unknown field is refused.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThumbnailGenerate {
+    /// The picture.
+    pub source: Source,
+    /// The pictures to make, in this order.
+    pub outputs: Vec<Output>,
+    /// Colour behind transparent pixels and around padded pictures, `#rrggbb`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<Colour>,
+    /// The point that `cover` keeps in view: `"centre"` or `{"x", "y"}`, each 0 to 1.
+    #[serde(default)]
+    pub focus: Focus,
+    /// Whether to make a ThumbHash and find the dominant colours.
+    #[serde(default)]
+    pub placeholder: bool,
+}
+
+impl ThumbnailGenerate {
+    fn request(&self) -> Request {
+        Request {
+            outputs: self.outputs.clone(),
+            background: self.background,
+            focus: self.focus,
+            placeholder: self.placeholder,
+        }
+    }
+}
+
+impl Job for ThumbnailGenerate {
+    const KIND: Kind = Kind::from_static("thumbnail.generate");
+    type Output = ThumbnailResult;
+
+    fn policy() -> Policy {
+        Policy {
+            lane: Lane::from_static("images"),
+            max_attempts: 5,
+            timeout: Duration::from_secs(60),
+            ..Policy::default()
+        }
+    }
+
+    fn faults(&self) -> Vec<(String, String)> {
+        // The bounds of the configuration are checked when it runs; what no configuration allows, here.
+        match self.request().validate(&Limits::default()) {
+            Err(ImageError::Invalid { field, problem }) => vec![(field, problem)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The result.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ThumbnailResult {
+    /// What the source turned out to be.
+    pub source: SourceInfo,
+    /// What was made, in the order asked for.
+    pub outputs: Vec<Made>,
+    /// ThumbHash, base64, where asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<String>,
+    /// Dominant colours as `#rrggbb`, most frequent first, where asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub colours: Option<Vec<Colour>>,
+    /// The point that `cover` kept in view, as parts of width and height.
+    pub focus: FocusPoint,
+}
+
+/// A point of the displayed picture: 0,0 is its top left, 1,1 its bottom right.
+#[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+pub struct FocusPoint {
+    /// Across.
+    pub x: f64,
+    /// Down.
+    pub y: f64,
+}
+
+impl FocusPoint {
+    fn of(focus: Focus) -> Self {
+        match focus {
+            Focus::Centre => Self { x: 0.5, y: 0.5 },
+            Focus::Point { x, y } => Self { x, y },
+        }
+    }
+}
+
+/// One thumbnail.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Made {
+    /// Its name in the request.
+    pub name: String,
+    /// Its blob. It follows from the content: the same picture has the same key.
+    pub key: BlobKey,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// `jpeg`, `webp`, `png`.
+    pub format: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Reads the source, makes the pictures on the CPU pool, stores them.
+pub struct ThumbnailHandler {
+    services: Services,
+    /// Buffers of attempts that have ended, for those to come; never more than ran at once.
+    workshops: Arc<Mutex<Vec<Workshop>>>,
+}
+
+impl ThumbnailHandler {
+    /// Takes the ports and bounds it uses.
+    pub fn new(services: &Services) -> Self {
+        Self { services: services.clone(), workshops: Arc::default() }
+    }
+}
+
+impl Handler<ThumbnailGenerate> for ThumbnailHandler {
+    async fn run(
+        &self,
+        job: ThumbnailGenerate,
+        cx: &JobContext,
+    ) -> Result<ThumbnailResult, JobError> {
+        cx.progress(0.0, "reading the source");
+        let bytes = source::read(&job.source, &self.services, cx.clock.now()).await?;
+
+        cx.progress(0.2, "making thumbnails");
+        let (limits, cancellation) = (self.services.images.clone(), cx.cancellation.clone());
+        let (request, workshops) = (job.request(), Arc::clone(&self.workshops));
+        let made = cx
+            .cpu(move || {
+                let mut workshop = lock(&workshops).pop().unwrap_or_default();
+                let cancelled = || cancellation.is_cancelled();
+                let made = workshop.thumbnails(&bytes, &request, &limits, &cancelled);
+                lock(&workshops).push(workshop);
+                made
+            })
+            .await?
+            .map_err(of_image)?;
+
+        cx.progress(0.9, "storing thumbnails");
+        let mut outputs = Vec::with_capacity(made.outputs.len());
+        for picture in made.outputs {
+            outputs.push(store(picture, &self.services.blobs).await?);
+        }
+        Ok(ThumbnailResult {
+            source: made.source,
+            outputs,
+            placeholder: made.placeholder,
+            colours: made.colours,
+            focus: FocusPoint::of(job.focus),
+        })
+    }
+}
+
+fn lock(workshops: &Mutex<Vec<Workshop>>) -> MutexGuard<'_, Vec<Workshop>> {
+    workshops.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn store(picture: Encoded, blobs: &Arc<dyn Blobs>) -> Result<Made, JobError> {
+    let key = content_key(&picture)?;
+    let bytes = picture.bytes.len() as u64;
+    blobs.put(&key, Bytes::from(picture.bytes), picture.format.media_type()).await?;
+    Ok(Made {
+        name: picture.name,
+        key,
+        width: picture.width,
+        height: picture.height,
+        format: picture.format.as_str().to_owned(),
+        bytes,
+    })
+}
+
+/// `thumbnails/<2 hex>/<32 hex of BLAKE3>-<name>.<format>`: running twice writes the same blob.
+fn content_key(picture: &Encoded) -> Result<BlobKey, JobError> {
+    let hash = blake3::hash(&picture.bytes).to_hex();
+    let (shard, hash) = (&hash[..2], &hash[..32]);
+    BlobKey::new(format!("thumbnails/{shard}/{hash}-{}.{}", picture.name, picture.format))
+        .map_err(JobError::invalid)
+}
+
+fn of_image(error: ImageError) -> JobError {
+    match error {
+        ImageError::Cancelled => {
+            JobError::Cancel { reason: "stopped while making thumbnails".into() }
+        }
+        error if error.is_permanent() => JobError::invalid(error),
+        error => JobError::retry(error),
+    }
+}
