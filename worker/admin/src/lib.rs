@@ -1,0 +1,182 @@
+//! What a worker shows over HTTP: is it there, can it work, how is it doing.
+//!
+//! | path | answers |
+//! | --- | --- |
+//! | `/livez` | 200 while the process serves |
+//! | `/readyz` | 200 while what it depends on answers, else 503 with the reason |
+//! | `/metrics` | Prometheus text format |
+//!
+//! With a token set, `/metrics` wants `Authorization: Bearer <token>`; the two probes do not, and
+//! say nothing that is worth hiding. Requests are bounded: no bodies are read.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus::{Encoder, TextEncoder};
+use subtle::ConstantTimeEq;
+use tokio::net::TcpListener;
+
+/// Longest time a readiness check may take.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
+/// What readiness means is the binary's business.
+#[async_trait]
+pub trait Ready: Send + Sync {
+    /// `Err` with what is missing, in a sentence without secrets.
+    async fn ready(&self) -> Result<(), String>;
+}
+
+/// What is served.
+#[derive(Clone)]
+pub struct Admin {
+    /// What `/metrics` shows.
+    pub metrics: prometheus::Registry,
+    /// What `/readyz` asks.
+    pub ready: Arc<dyn Ready>,
+    /// What callers of `/metrics` must show.
+    pub token: Option<Arc<str>>,
+}
+
+/// The routes, for a server of one's own or a test.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route_layer(middleware::from_fn_with_state(admin.clone(), guard))
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(admin)
+}
+
+/// Takes the address, so that a taken port is known before any job is.
+///
+/// # Errors
+/// What the system says.
+pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Serves until `stop` is done, then finishes the requests that have begun.
+///
+/// # Errors
+/// What the system says of the listener.
+pub async fn serve(
+    listener: TcpListener,
+    admin: Admin,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(admin)).with_graceful_shutdown(stop).await
+}
+
+async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    match &admin.token {
+        Some(token) if !shows(request.headers(), token) => (
+            StatusCode::UNAUTHORIZED,
+            [(header::WWW_AUTHENTICATE, "Bearer")],
+            "show the admin token: Authorization: Bearer …\n",
+        )
+            .into_response(),
+        _ => next.run(request).await,
+    }
+}
+
+fn shows(headers: &HeaderMap, token: &str) -> bool {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .is_some_and(|shown| bool::from(shown.as_bytes().ct_eq(token.as_bytes())))
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let encoder = TextEncoder::new();
+    let mut text = Vec::new();
+    match encoder.encode(&admin.metrics.gather(), &mut text) {
+        Ok(()) => {
+            ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response()
+        }
+        Err(error) => {
+            tracing::error!(error = %error, "metrics could not be encoded");
+            (StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be encoded\n").into_response()
+        }
+    }
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    match tokio::time::timeout(READY_WITHIN, admin.ready.ready()).await {
+        Ok(Ok(())) => "ready\n".into_response(),
+        Ok(Err(why)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+        Err(_) => {
+            let why = format!("no answer within {} s\n", READY_WITHIN.as_secs());
+            (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    struct Answer(Result<(), String>);
+
+    #[async_trait]
+    impl Ready for Answer {
+        async fn ready(&self) -> Result<(), String> {
+            self.0.clone()
+        }
+    }
+
+    /// One request over a real socket: status code and body.
+    async fn ask(ready: Result<(), String>, path: &str, token: Option<&str>) -> (u16, String) {
+        let metrics = prometheus::Registry::new();
+        let counter = prometheus::IntCounter::new("flotilla_test_total", "a test").unwrap();
+        metrics.register(Box::new(counter)).unwrap();
+        let admin = Admin { metrics, ready: Arc::new(Answer(ready)), token: Some("sesame".into()) };
+        let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let server = tokio::spawn(serve(listener, admin, async {
+            let _ = stopped.await;
+        }));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let auth = token.map(|t| format!("Authorization: Bearer {t}\r\n")).unwrap_or_default();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{auth}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        stop.send(()).unwrap();
+        server.await.unwrap().unwrap();
+        let code = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (code, answer)
+    }
+
+    #[tokio::test]
+    async fn probes_need_no_token_and_readiness_says_what_is_missing() {
+        assert_eq!(ask(Ok(()), "/livez", None).await.0, 200);
+        assert_eq!(ask(Ok(()), "/readyz", None).await.0, 200);
+        let (code, said) = ask(Err("the queue does not answer".into()), "/readyz", None).await;
+        assert_eq!(code, 503);
+        assert!(said.contains("the queue does not answer"));
+        assert_eq!(ask(Err("down".into()), "/livez", None).await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn metrics_want_the_token() {
+        assert_eq!(ask(Ok(()), "/metrics", None).await.0, 401);
+        assert_eq!(ask(Ok(()), "/metrics", Some("sesam")).await.0, 401);
+        let (code, text) = ask(Ok(()), "/metrics", Some("sesame")).await;
+        assert_eq!(code, 200);
+        assert!(text.contains("flotilla_test_total 0"), "{text}");
+        assert_eq!(ask(Ok(()), "/nothing", Some("sesame")).await.0, 404);
+    }
+}

@@ -1,0 +1,324 @@
+//! One attempt, as one pipeline: context → span linked to the enqueuing trace → handler, held to
+//! its timeout, its panics turned into values, stopped when it has to → outcome → verdict.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_core::clock::{after, between};
+use flotilla_core::queue::{AttemptError, Held, Settlement, Verdict};
+use flotilla_core::registry::Registered;
+use flotilla_core::{DeadClass, JobContext, JobError, Timestamp, TraceContext};
+use futures_util::FutureExt;
+use tracing::{Instrument, Span};
+
+use crate::desk::Assigned;
+use crate::lease::{Control, Stop};
+use crate::names::Outcome;
+use crate::observe::About;
+use crate::settings::Retention;
+use crate::settle::Done;
+use crate::shared::Shared;
+
+/// Longest error kept with an attempt, in bytes.
+const MAX_ERROR: usize = 4096;
+
+/// Runs one job and says what becomes of it. None: its lease is lost, so there is nothing to say.
+pub(crate) async fn attempt(shared: &Shared, mut job: Assigned) -> Option<Done> {
+    let begun = Begun::new(shared, &job);
+    let facts = Facts::of(shared, &job);
+    let control = Arc::clone(&job.control);
+    let span = span(&job);
+
+    let ending = if control.stopped().is_some() {
+        Ending::Dropped // stopped before it began
+    } else {
+        let cx = context(shared, &mut job, begun.at);
+        let payload = std::mem::take(&mut job.claimed.payload);
+        let run = facts.kind.run(job.claimed.version, payload, cx);
+        let limit = facts.kind.policy.timeout;
+        guarded(run, limit, &control, shared.settings.cancel_grace).instrument(span.clone()).await
+    };
+
+    control.end();
+    let ended = shared.clock.now();
+    let delay = |hint| facts.kind.policy.backoff.delay(facts.attempt, hint, &*shared.rng);
+    let verdict = verdict(control.stopped(), ending, &facts, ended, delay);
+    let outcome = verdict.as_ref().map_or(Outcome::Lost, outcome);
+    span.in_scope(|| tell(verdict.as_ref()));
+    let about = begun.finish(ended, outcome);
+    match verdict {
+        Some(verdict) => {
+            let settlement = Settlement { held: facts.held, verdict };
+            Some(Done { ticket: job.ticket, about, outcome, settlement })
+        }
+        None => {
+            shared.observer.settled(&shared.catalog, about, outcome);
+            shared.leases.release(std::iter::once(job.ticket));
+            None
+        }
+    }
+}
+
+/// What the verdict depends on beside the ending.
+struct Facts<'a> {
+    held: Held,
+    kind: &'a Registered,
+    attempt: u32,
+    max_attempts: u32,
+    max_result: usize,
+    retention: Retention,
+    worker: &'a flotilla_core::WorkerId,
+}
+
+impl<'a> Facts<'a> {
+    fn of(shared: &'a Shared, job: &Assigned) -> Self {
+        Self {
+            held: job.claimed.held.clone(),
+            kind: &shared.catalog.kinds()[job.kind],
+            attempt: job.claimed.attempt,
+            max_attempts: job.claimed.max_attempts,
+            max_result: shared.ports.queue.capabilities().max_payload,
+            retention: shared.settings.retention,
+            worker: &shared.settings.worker,
+        }
+    }
+}
+
+/// How a handler ended.
+enum Ending {
+    /// By itself, by its timeout or by a panic.
+    Returned(Result<Bytes, JobError>),
+    /// It was told to stop and did not, or never began.
+    Dropped,
+}
+
+/// The handler, until it ends, its time is up, or it was told to stop and its grace is over.
+async fn guarded(
+    run: impl Future<Output = Result<Bytes, JobError>>,
+    limit: Duration,
+    control: &Control,
+    grace: Duration,
+) -> Ending {
+    let run = tokio::time::timeout(limit, AssertUnwindSafe(run).catch_unwind());
+    tokio::pin!(run);
+    let result = tokio::select! {
+        biased;
+        result = &mut run => Some(result),
+        () = control.token.cancelled() => None,
+    };
+    let result = match (result, control.stopped()) {
+        (Some(result), _) => result,
+        // The handler fired its own token.
+        (None, None) => run.await,
+        // Somebody else may be running the job already.
+        (None, Some(Stop::Lost)) => return Ending::Dropped,
+        (None, Some(_)) => match tokio::time::timeout(grace, run).await {
+            Ok(result) => result,
+            Err(_) => return Ending::Dropped,
+        },
+    };
+    Ending::Returned(match result {
+        Ok(Ok(returned)) => returned,
+        Ok(Err(panic)) => Err(JobError::retry(format!("handler panicked: {}", text(&*panic)))),
+        Err(_) => {
+            control.token.cancel(); // for work it left on the CPU pool
+            Err(JobError::retry(format!("timed out after {limit:?}")))
+        }
+    })
+}
+
+fn text(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+/// What becomes of the job. None: the lease is somebody else's, and so is the job.
+fn verdict(
+    stop: Option<Stop>,
+    ending: Ending,
+    facts: &Facts<'_>,
+    now: Timestamp,
+    delay: impl FnOnce(Option<Duration>) -> Duration,
+) -> Option<Verdict> {
+    let keep = |how_long| after(now, how_long);
+    Some(match (stop, ending) {
+        (Some(Stop::Lost), _) => return None,
+        (Some(Stop::Cancel), Ending::Dropped | Ending::Returned(Err(_))) => Verdict::Cancelled {
+            reason: "cancelled while it ran".into(),
+            keep_until: keep(facts.retention.cancelled),
+        },
+        // A handler that fails because it was told to stop has not failed.
+        (_, Ending::Dropped)
+        | (Some(Stop::Drain | Stop::Expired), Ending::Returned(Err(JobError::Retry { .. }))) => {
+            Verdict::Interrupted
+        }
+        (_, Ending::Returned(Ok(result))) if result.len() > facts.max_result => {
+            let message = format!(
+                "the result has {} bytes; at most {} are kept: put large data in a blob",
+                result.len(),
+                facts.max_result
+            );
+            failed(JobError::invalid(message), facts, now, delay)
+        }
+        (_, Ending::Returned(Ok(result))) => Verdict::Completed {
+            result,
+            keep_until: keep(facts.kind.policy.retention.unwrap_or(facts.retention.completed)),
+        },
+        (_, Ending::Returned(Err(error))) => failed(error, facts, now, delay),
+    })
+}
+
+fn failed(
+    error: JobError,
+    facts: &Facts<'_>,
+    now: Timestamp,
+    delay: impl FnOnce(Option<Duration>) -> Duration,
+) -> Verdict {
+    let kept = AttemptError {
+        attempt: facts.attempt,
+        at: now,
+        worker: facts.worker.clone(),
+        error: error.text(MAX_ERROR),
+    };
+    let dead =
+        |class, error| Verdict::Dead { class, error, keep_until: after(now, facts.retention.dead) };
+    match error {
+        JobError::Retry { .. } if facts.attempt >= facts.max_attempts => {
+            dead(DeadClass::Exhausted, kept)
+        }
+        JobError::Retry { after: hint, .. } => {
+            Verdict::Retry { at: after(now, delay(hint)), error: kept }
+        }
+        JobError::Snooze { until, reason } => Verdict::Snooze { at: until.max(now), reason },
+        JobError::Park { key, reason } => Verdict::Park { key, reason },
+        JobError::Fail { class, .. } => dead(class, kept),
+        JobError::Cancel { reason } => {
+            Verdict::Cancelled { reason, keep_until: after(now, facts.retention.cancelled) }
+        }
+    }
+}
+
+pub(crate) fn outcome(verdict: &Verdict) -> Outcome {
+    match verdict {
+        Verdict::Completed { .. } => Outcome::Completed,
+        Verdict::Retry { .. } => Outcome::Retry,
+        Verdict::Snooze { .. } => Outcome::Snooze,
+        Verdict::Park { .. } => Outcome::Park,
+        Verdict::Interrupted => Outcome::Interrupted,
+        Verdict::Cancelled { .. } => Outcome::Cancelled,
+        Verdict::Dead { .. } => Outcome::Dead,
+    }
+}
+
+/// One line for what went wrong, inside the span that names the job.
+fn tell(verdict: Option<&Verdict>) {
+    match verdict {
+        Some(Verdict::Retry { at, error }) => {
+            tracing::warn!(error = error.error, next = %at, "attempt failed");
+        }
+        Some(Verdict::Dead { class, error, .. }) => {
+            tracing::error!(error = error.error, class = class.name(), "dead letter");
+        }
+        Some(other) => tracing::debug!(outcome = outcome(other).name(), "attempt ended"),
+        None => tracing::debug!("attempt ended without its lease"),
+    }
+}
+
+fn context(shared: &Shared, job: &mut Assigned, now: Timestamp) -> JobContext {
+    let kind = &shared.catalog.kinds()[job.kind];
+    JobContext {
+        id: job.claimed.held.id,
+        kind: kind.kind.clone(),
+        lane: job.claimed.lane.clone(),
+        tenant: job.claimed.tenant.clone(),
+        attempt: job.claimed.attempt,
+        max_attempts: job.claimed.max_attempts,
+        deadline: after(now, kind.policy.timeout),
+        trace: std::mem::take(&mut job.claimed.trace),
+        cancellation: job.control.token.clone(),
+        sink: job.control.sink(),
+        clock: Arc::clone(&shared.clock),
+        pool: shared.pool.clone(),
+    }
+}
+
+/// The span of an attempt. It names the trace and the span of whoever enqueued the job, so that
+/// both can be joined: a link rather than a parent, since a job may run days later.
+fn span(job: &Assigned) -> Span {
+    let span = tracing::info_span!(
+        "job",
+        id = %job.claimed.held.id,
+        kind = %job.claimed.kind,
+        lane = %job.claimed.lane,
+        attempt = job.claimed.attempt,
+        link.trace_id = tracing::field::Empty,
+        link.span_id = tracing::field::Empty,
+    );
+    if !span.is_disabled()
+        && let Some((trace, parent)) = link(&job.claimed.trace)
+    {
+        span.record("link.trace_id", trace);
+        span.record("link.span_id", parent);
+    }
+    span
+}
+
+/// Trace and span id of a `traceparent` (W3C Trace Context, version 00), where it is one.
+fn link(trace: &TraceContext) -> Option<(&str, &str)> {
+    let text = trace.traceparent.as_deref()?;
+    let mut parts = text.split('-');
+    let (version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |part: &str, len| {
+        part.len() == len && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let some = |part: &str| part.bytes().any(|b| b != b'0');
+    let ok = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
+    (ok && some(trace) && some(span)).then_some((trace, span))
+}
+
+/// A slot in use; given back also when the handler takes its runner down while it is dropped.
+struct Begun<'a> {
+    shared: &'a Shared,
+    about: About,
+    ticket: u64,
+    at: Timestamp,
+    ended: bool,
+}
+
+impl<'a> Begun<'a> {
+    fn new(shared: &'a Shared, job: &Assigned) -> Self {
+        let at = shared.clock.now();
+        let about = About {
+            id: job.claimed.held.id,
+            kind: job.kind,
+            lane: job.lane,
+            attempt: job.claimed.attempt,
+        };
+        let waited = between(job.claimed.available_at, at);
+        shared.observer.started(&shared.catalog, about, waited);
+        Self { shared, about, ticket: job.ticket, at, ended: false }
+    }
+
+    fn finish(mut self, ended: Timestamp, outcome: Outcome) -> About {
+        self.ended = true;
+        let ran = between(self.at, ended);
+        self.shared.observer.finished(&self.shared.catalog, self.about, ran, outcome);
+        self.shared.desk.ended(self.about.kind, ran);
+        self.about
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.shared.observer.vanished(&self.shared.catalog, self.about);
+            self.shared.desk.ended(self.about.kind, Duration::ZERO);
+            self.shared.leases.release(std::iter::once(self.ticket));
+        }
+    }
+}
