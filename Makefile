@@ -1,0 +1,33 @@
+# The commands of the repository; `make help` lists them. Each sets up what it needs by itself.
+# ARGS are handed on: `make demo ARGS="--photos ~/Pictures"`.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench peers clean
+
+help: ## List these targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install the system packages and Rust components the build needs; silent when all are there
+	@worker/scripts/setup.sh
+
+demo: setup ## Send real photos and captions through a durable queue and watch them come out
+	@cargo run --locked --bin flotilla -- demo $(ARGS)
+
+test: setup ## Check format and lints, run every test; ends with the test runner's summary
+	@worker/scripts/test.sh $(ARGS)
+
+lint: setup ## Check format and lints only
+	@cargo fmt --all --check
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+
+bench: setup ## Measure the embedded queue: enqueue, drain, pickup latency (optimised build)
+	@cargo run --locked --release --bin flotilla -- bench --profile embedded --jobs 100000 --work none $(ARGS)
+
+peers: setup ## Measure it beside other job queues on this machine, with ratios; ARGS=--quick for a short run
+	@tests/bench/peers.sh $(ARGS)
+
+clean: ## Remove build products and the peers' installations
+	@cargo clean --quiet
+	@rm -rf .cache tests/bench/*/node_modules

@@ -1,0 +1,11 @@
+//! The real binary, used as a person uses it. Each file holds one side of that.
+
+mod architecture;
+mod cli;
+mod crash;
+mod disk;
+mod documents;
+mod first_steps;
+mod shutdown;
+mod support;
+mod thumbnails;

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: format, lints, doc tests, all tests of the workspace.
+# The last lines printed are the test runner's summary; above them stands the list of skipped tests.
+#
+# A test that cannot run here returns early after saying so twice: it prints `skipped: <reason>` and
+# appends one line, `<test>: <reason>`, to the file named by FLOTILLA_SKIP_LOG (when that is set).
+#
+# Arguments go to the test runner: `worker/scripts/test.sh -p flotilla-core`.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+export FLOTILLA_SKIP_LOG="$target/skipped-tests.txt"
+mkdir -p "$target"
+: >"$FLOTILLA_SKIP_LOG"
+
+# Copies a test run to the terminal, but puts the skipped tests before its closing summary.
+skips_before_summary() {
+    local first_line_of_summary=$1 closing=() line
+    while IFS= read -r line; do
+        if ((${#closing[@]})) || [[ $line =~ $first_line_of_summary ]]; then
+            closing+=("$line")
+        else
+            printf '%s\n' "$line"
+        fi
+    done
+    local count
+    count=$(sort -u "$FLOTILLA_SKIP_LOG" | grep -c . || true)
+    printf 'Skipped here: %s\n' "$count"
+    sort -u "$FLOTILLA_SKIP_LOG" | sed 's/^/    skipped: /'
+    ((${#closing[@]})) && printf '%s\n' "${closing[@]}"
+}
+
+with_nextest() {
+    local colour=never
+    [[ -t 1 && -z ${NO_COLOR:-} ]] && colour=always
+    cargo nextest run --locked --workspace --all-targets --color "$colour" "$@" 2>&1 |
+        skips_before_summary 'Summary.*\[ *[0-9.]+s\]'
+}
+
+# The same tests without cargo-nextest; those which start the binary run one at a time there as well.
+# `cargo test` closes each test binary with its own summary, so the sum is added as the last line.
+with_cargo_test() {
+    {
+        local failed=0
+        cargo test --locked --workspace --all-targets --no-fail-fast "$@" || failed=1
+        exit "$failed"
+    } 2>&1 | tee "$target/cargo-test.txt" || local status=1
+    skips_before_summary '^test result: ' < <(
+        awk '/^test result: / { passed += $4; failed += $6; ignored += $8 }
+             END { printf "test result: %s. %d passed; %d failed; %d ignored\n",
+                   (failed ? "FAILED" : "ok"), passed, failed, ignored }' "$target/cargo-test.txt"
+    )
+    return "${status:-0}"
+}
+
+cargo fmt --all --check
+cargo clippy --locked --workspace --all-targets -- -D warnings
+cargo build --locked --workspace --bins # the end-to-end tests start the binary itself
+cargo test --locked --workspace --doc --quiet
+
+if cargo nextest --version >/dev/null 2>&1; then
+    with_nextest "$@"
+else
+    echo "cargo-nextest is not installed (cargo install --locked cargo-nextest): using cargo test"
+    with_cargo_test "$@"
+fi

@@ -1,0 +1,221 @@
+//! `flotilla enqueue`: one job, or as many as a file has lines, and waiting for what becomes of
+//! them.
+//!
+//! A line that cannot be taken is reported with its number and costs the others nothing.
+
+use std::collections::VecDeque;
+use std::io::BufRead;
+use std::time::Duration;
+
+use flotilla_config::Config;
+use flotilla_core::clock::{Clock, SystemClock, after};
+use flotilla_core::ops::{Accepted, EnqueueError, Ops};
+use flotilla_core::queue::{Enqueued, NewJob};
+use flotilla_core::{Envelope, JobId, Payload, Unique, UniqueScope};
+use serde_json::{Value, json};
+
+use crate::cli::Enqueue;
+use crate::commands::{jobs, known, status};
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::wire::input::{self, Lines};
+use crate::wire::{self, Ports};
+
+/// Lines that share one transaction.
+const BATCH: usize = 500;
+
+pub(super) async fn run(args: &Enqueue, config: &Config) -> Result<Exit, Failure> {
+    let ports = wire::ports(config)?;
+    let ops = wire::ops(config, &ports)?;
+    let result = act(args, config, &ports, &ops).await;
+    ports.close().await;
+    result
+}
+
+async fn act(args: &Enqueue, config: &Config, ports: &Ports, ops: &Ops) -> Result<Exit, Failure> {
+    ops.registry.get(args.kind.as_str())?; // before any input is read
+    let mut tally = Tally::default();
+    match &args.jsonl {
+        Some(file) => lines(args, config, ops, file, &mut tally).await?,
+        None => {
+            let payload = match &args.payload {
+                Some(given) => input::payload(given, config.queue.max_payload)?,
+                None => Payload::from_bytes(&b"{}"[..]),
+            };
+            let envelope = envelope(args, payload);
+            let accepted = ops.enqueue(vec![envelope]).await?;
+            for one in accepted {
+                tally.accepted(args, one)?;
+            }
+        }
+    }
+    if args.jsonl.is_some() && !args.json {
+        eprintln!(
+            "flotilla: {} enqueued, {} already there, {} refused",
+            tally.created, tally.duplicates, tally.refused
+        );
+    }
+    let refused = if tally.refused > 0 { Exit::Usage } else { Exit::Ok };
+    if args.wait {
+        let waited = wait(args, ports, tally.ids).await?;
+        return Ok(if waited == Exit::Ok { refused } else { waited });
+    }
+    Ok(refused)
+}
+
+fn envelope(args: &Enqueue, payload: Payload) -> Envelope {
+    let now = SystemClock.now();
+    let unique = |key: &String| Unique { key: key.clone(), scope: UniqueScope::Unfinished };
+    Envelope {
+        lane: args.lane.clone(),
+        tenant: args.tenant.clone(),
+        priority: args.priority,
+        run_at: args.at.or_else(|| args.in_.map(|by| after(now, by))),
+        deadline: args.expires.map(|by| after(now, by)),
+        unique: args.unique.as_ref().map(unique),
+        ..Envelope::new(args.kind.clone(), payload)
+    }
+}
+
+async fn lines(
+    args: &Enqueue,
+    config: &Config,
+    ops: &Ops,
+    file: &str,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    let mut batch: Vec<NewJob> = Vec::with_capacity(BATCH);
+    let mut lines = Lines::new(input::reader(file)?, config.queue.max_payload);
+    while let Some(line) = next(&mut lines)? {
+        let number = lines.number();
+        let prepared = match line {
+            Ok(bytes) => ops.prepare(envelope(args, Payload::from_bytes(bytes)), ops.clock.now()),
+            Err(message) => Err(EnqueueError::Field { field: "payload", message }),
+        };
+        match prepared {
+            Ok(job) => batch.push(job),
+            Err(error) => {
+                flush(args, ops, &mut batch, tally).await?; // answers stay in the order of lines
+                tally.refused(args, number, &error)?;
+            }
+        }
+        if batch.len() == BATCH {
+            flush(args, ops, &mut batch, tally).await?;
+        }
+    }
+    flush(args, ops, &mut batch, tally).await
+}
+
+fn next<R: BufRead>(lines: &mut Lines<R>) -> Result<Option<Result<Vec<u8>, String>>, Failure> {
+    Ok(lines.next_line()?)
+}
+
+async fn flush(
+    args: &Enqueue,
+    ops: &Ops,
+    batch: &mut Vec<NewJob>,
+    tally: &mut Tally,
+) -> Result<(), Failure> {
+    for one in ops.enqueue_prepared(batch).await? {
+        tally.accepted(args, one)?;
+    }
+    batch.clear();
+    Ok(())
+}
+
+#[derive(Default)]
+struct Tally {
+    created: u64,
+    duplicates: u64,
+    refused: u64,
+    /// Kept only when they are waited for.
+    ids: VecDeque<JobId>,
+}
+
+impl Tally {
+    fn accepted(&mut self, args: &Enqueue, one: Accepted) -> Result<(), Failure> {
+        let (word, error): (&str, Option<&str>) = match &one.outcome {
+            Enqueued::Created => ("created", None),
+            Enqueued::Duplicate(_) => ("duplicate", None),
+            Enqueued::Rejected(why) => ("rejected", Some(why)),
+        };
+        match &one.outcome {
+            Enqueued::Created => self.created += 1,
+            Enqueued::Duplicate(_) => self.duplicates += 1,
+            Enqueued::Rejected(_) => self.refused += 1,
+        }
+        if let Some(why) = error {
+            let said = json!({"ok": false, "error": {"kind": "rejected", "message": why}});
+            return self.say(args, &said, None, Some(why));
+        }
+        if args.wait {
+            self.ids.push_back(one.id);
+        }
+        let said = json!({"ok": true, "id": one.id, "outcome": word});
+        self.say(args, &said, Some(one.id), None)
+    }
+
+    fn refused(
+        &mut self,
+        args: &Enqueue,
+        number: u64,
+        error: &EnqueueError,
+    ) -> Result<(), Failure> {
+        self.refused += 1;
+        let message = error.to_string();
+        let said = json!({
+            "ok": false, "line": number,
+            "error": {"kind": "invalid", "message": message, "field": error.field()},
+        });
+        self.say(args, &said, None, Some(&format!("line {number}: {message}")))
+    }
+
+    fn say(
+        &self,
+        args: &Enqueue,
+        machine: &Value,
+        id: Option<JobId>,
+        error: Option<&str>,
+    ) -> Result<(), Failure> {
+        if args.json {
+            output::line(machine)?;
+        } else if let Some(id) = id {
+            output::line(id)?;
+        }
+        if let Some(error) = error.filter(|_| !args.json) {
+            eprintln!("flotilla: {error}");
+        }
+        Ok(())
+    }
+}
+
+/// Waits until each job is finished and shows it; the first bad end decides the exit code.
+async fn wait(args: &Enqueue, ports: &Ports, ids: VecDeque<JobId>) -> Result<Exit, Failure> {
+    let limit = args.timeout.unwrap_or(Duration::MAX);
+    let waiting = async {
+        let mut exit = Exit::Ok;
+        let mut changes = ports.records.changes();
+        for id in ids {
+            loop {
+                changes.mark_unchanged();
+                let job = known(&*ports.records, id).await?;
+                if job.state.is_finished() {
+                    if args.json {
+                        output::line(serde_json::to_string(&job)?)?;
+                    } else {
+                        jobs::show(&job, SystemClock.now(), false)?;
+                    }
+                    if status::verdict(&job) != Exit::Ok {
+                        exit = Exit::JobFailed;
+                    }
+                    break;
+                }
+                wire::changed(&mut changes).await;
+            }
+        }
+        Ok(exit)
+    };
+    tokio::time::timeout(limit.min(Duration::from_secs(365 * 86_400)), waiting).await.unwrap_or_else(|_| {
+        Err(Failure::unavailable("not finished within --timeout; the jobs stay in the queue: `flotilla status ID --watch`"))
+    })
+}

@@ -1,0 +1,78 @@
+//! One file per subcommand.
+
+mod bench;
+mod completions;
+mod config;
+mod dead;
+mod demo;
+mod doctor;
+mod enqueue;
+mod jobs;
+mod queues;
+mod schema;
+mod status;
+mod try_;
+mod worker;
+mod workers;
+
+use std::path::Path;
+
+use flotilla_config::{Config, LoadOptions};
+use flotilla_core::JobId;
+use flotilla_core::records::{JobRecord, Records};
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, Failure};
+use crate::telemetry;
+
+/// Loads the configuration and runs the command.
+pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
+    let loaded = load(&cli);
+    let command = match cli.command {
+        // These two work without a valid configuration.
+        Command::Completions { shell } => return completions::run(shell),
+        Command::Config(command) => return config::run(&command, loaded),
+        other => other,
+    };
+    let config = loaded?;
+    let live = matches!(command, Command::Demo(_) | Command::Bench(_));
+    let serving = matches!(command, Command::Worker(_));
+    telemetry::install(&config, live || !serving)?;
+    match command {
+        Command::Demo(args) => demo::run(&args, &config).await,
+        Command::Worker(args) => worker::run(&args, &config).await,
+        Command::Enqueue(args) => enqueue::run(&args, &config).await,
+        Command::Try(args) => try_::run(&args, &config).await,
+        Command::Status(args) => status::run(&args, &config).await,
+        Command::Jobs(command) => jobs::run(&command, &config).await,
+        Command::Queues(command) => queues::run(&command, &config).await,
+        Command::Workers(command) => workers::run(&command, &config).await,
+        Command::Dead(command) => dead::run(&command, &config).await,
+        Command::Schema(args) => schema::run(&args, &config),
+        Command::Bench(args) => bench::run(&args, &config).await,
+        Command::Doctor(args) => doctor::run(&args, &config).await,
+        Command::Completions { .. } | Command::Config(_) => Ok(Exit::Ok),
+    }
+}
+
+fn load(cli: &Cli) -> Result<Config, Failure> {
+    let mut overrides = cli.set.clone();
+    if let Some(dir) = &cli.data {
+        overrides.push(("data.dir".into(), text_of(dir)?));
+    }
+    let options =
+        LoadOptions { file: cli.config.clone(), env: std::env::vars().collect(), overrides };
+    Config::load(options).map_err(Failure::config)
+}
+
+fn text_of(path: &Path) -> Result<String, Failure> {
+    let text = path.to_str().ok_or_else(|| Failure::usage("the folder's name is not UTF-8"))?;
+    Ok(text.to_owned())
+}
+
+/// The job of that id, or a failure that says what to do.
+async fn known(records: &dyn Records, id: JobId) -> Result<JobRecord, Failure> {
+    records.get(id).await?.ok_or_else(|| {
+        Failure::usage(format!("no job {id} here: `flotilla jobs list` shows those there are; is --data or --config the right one?"))
+    })
+}

@@ -1,0 +1,114 @@
+//! `flotilla worker`: serve lanes until told to stop, or until nothing is left to do.
+//!
+//! The first SIGTERM or SIGINT drains: no more claims, running jobs finish within
+//! `worker.drain_grace`, the rest is given back uncharged. A second one ends the process at once;
+//! what it held runs again elsewhere when the leases have run out.
+
+use std::sync::Arc;
+
+use flotilla_admin::{Admin, Ready};
+use flotilla_config::Config;
+use flotilla_engine::{Control, Ended, Report};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::cli::Worker;
+use crate::exit::{Exit, Failure};
+use crate::output;
+use crate::wire::{self, Access};
+
+pub(super) async fn run(args: &Worker, config: &Config) -> Result<Exit, Failure> {
+    let mut settings = wire::engine::settings(config)?;
+    if !args.lanes.is_empty() {
+        settings.lanes.clone_from(&args.lanes);
+    }
+    settings.concurrency = args.concurrency.unwrap_or(settings.concurrency);
+    settings.until_idle = args.until_idle;
+    let registry = Arc::new(wire::kinds(config, Access::Worker)?);
+    let ports = wire::ports(config)?;
+    let metrics = prometheus::Registry::new();
+
+    let stop_admin = CancellationToken::new();
+    let admin = match args.admin.or(config.admin.listen) {
+        Some(address) => Some(serve(config, address, &ports, &metrics, stop_admin.clone()).await?),
+        None => None,
+    };
+    let worker = settings.worker.clone();
+    let running = wire::engine::start(&ports, registry, settings, metrics)?;
+    info!(worker = %worker, "worker started");
+    let signals = tokio::spawn(obey(running.control()));
+    let report = running.finished().await;
+    signals.abort();
+    stop_admin.cancel();
+    if let Some(admin) = admin {
+        let _ = admin.await;
+    }
+    ports.close().await;
+    info!(worker = %worker, completed = report.completed, "worker ended");
+    say(&report)?;
+    Ok(Exit::Ok)
+}
+
+async fn serve(
+    config: &Config,
+    address: std::net::SocketAddr,
+    ports: &wire::Ports,
+    metrics: &prometheus::Registry,
+    stop: CancellationToken,
+) -> Result<tokio::task::JoinHandle<()>, Failure> {
+    let token = config.admin.read_token().map_err(Failure::config)?;
+    if !address.ip().is_loopback() && token.is_none() {
+        return Err(Failure::config(format!(
+            "admin address {address} is reachable from outside and has no token: set admin.token_file, or listen on 127.0.0.1"
+        )));
+    }
+    let ready: Arc<dyn Ready> = Arc::new(wire::Reachable(Arc::clone(&ports.records)));
+    let token = token.map(|secret| secret.expose().into());
+    let admin = Admin { metrics: metrics.clone(), ready, token };
+    let bound = flotilla_admin::bind(address)
+        .await
+        .map_err(|e| Failure::unavailable(format!("cannot listen on {address}: {e}")))?;
+    let at = bound.local_addr()?;
+    info!(address = %at, "admin endpoints are up");
+    Ok(tokio::spawn(async move {
+        if let Err(error) = flotilla_admin::serve(bound, admin, stop.cancelled_owned()).await {
+            tracing::error!(error = %error, "admin endpoints ended");
+        }
+    }))
+}
+
+/// First signal: drain. Second: end at once.
+async fn obey(control: Control) {
+    let (Ok(mut term), Ok(mut int)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    let mut heard = 0;
+    loop {
+        tokio::select! {
+            _ = term.recv() => heard += 1,
+            _ = int.recv() => heard += 1,
+        }
+        if heard == 1 {
+            info!("draining: a second signal ends it at once");
+            control.drain();
+        } else {
+            control.stop_now();
+        }
+    }
+}
+
+fn say(report: &Report) -> Result<(), Failure> {
+    let word = match report.ended {
+        Ended::Drained => "drained",
+        Ended::Idle => "nothing left to do",
+        Ended::Stopped => "stopped at once",
+    };
+    output::line(format!(
+        "{word}: {} completed, {} retried, {} dead, {} cancelled, {} given back",
+        report.completed, report.retried, report.dead, report.cancelled, report.interrupted
+    ))?;
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! From configuration to ports: the only place that names concrete backends.
+
+pub(crate) mod engine;
+pub(crate) mod input;
+pub(crate) mod queue;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flotilla_admin::Ready;
+use flotilla_blobs::LocalBlobs;
+use flotilla_config::Config;
+use flotilla_core::blob::Blobs;
+use flotilla_core::ops::Ops;
+use flotilla_core::registry::RegistryError;
+use flotilla_core::retry::Backoff;
+use flotilla_core::{JobId, Records, Registry, SeededRng, SystemClock};
+use flotilla_jobs::{Services, SourceRules};
+use flotilla_platforms::{Fetcher, GuardSettings};
+use tokio::sync::watch;
+
+use crate::exit::Failure;
+pub(crate) use queue::Ports;
+
+/// Opens the queue that the configuration names.
+pub(crate) fn ports(config: &Config) -> Result<Ports, Failure> {
+    queue::open(config)
+}
+
+/// On whose rights a handler reads local files, and where its blobs go.
+pub(crate) enum Access {
+    /// A worker: only what `[sources]` allows, blobs where `[blobs]` says.
+    Worker,
+    /// The person at the keyboard: every file they may read, blobs in a folder of their own.
+    Caller {
+        /// Where blobs go.
+        blobs: PathBuf,
+    },
+}
+
+/// Every kind of this build, with policies as configured.
+pub(crate) fn kinds(config: &Config, access: Access) -> Result<Registry, Failure> {
+    let (dir, roots) = match access {
+        Access::Worker => (config.blobs_dir(), config.sources.roots.clone()),
+        Access::Caller { blobs } => (blobs, vec![PathBuf::from("/")]),
+    };
+    let blobs = LocalBlobs::open(&dir, config.blobs.max_bytes).map_err(|e| {
+        Failure::unavailable(format!("cannot use the blob folder {}: {e}", dir.display()))
+    })?;
+    registry(config, Arc::new(blobs), roots)
+}
+
+/// The kinds for commands that run none: no folder is made.
+pub(crate) fn kinds_offline(config: &Config) -> Result<Registry, Failure> {
+    registry(config, Arc::new(LocalBlobs::in_memory(config.blobs.max_bytes)), Vec::new())
+}
+
+fn registry(
+    config: &Config,
+    blobs: Arc<dyn Blobs>,
+    roots: Vec<PathBuf>,
+) -> Result<Registry, Failure> {
+    let sources = &config.sources;
+    let guard = GuardSettings {
+        ports: sources.ports.clone(),
+        allow_hosts: sources.allow_hosts.clone(),
+        max_bytes: sources.max_bytes,
+        connect_timeout: sources.connect_timeout,
+        timeout: sources.timeout,
+        redirects: sources.redirects,
+    };
+    let fetcher = Fetcher::new(guard).map_err(Failure::config)?;
+    let services = Services {
+        blobs,
+        fetcher: Arc::new(fetcher),
+        sources: SourceRules { roots, max_bytes: sources.max_bytes },
+        images: flotilla_images::Limits {
+            max_bytes: sources.max_bytes,
+            max_pixels: config.images.max_pixels,
+            max_outputs: config.images.max_outputs,
+            max_output_pixels: config.images.max_output_pixels,
+            ..flotilla_images::Limits::default()
+        },
+        max_caption: config.captions.max_bytes,
+    };
+    let mut registry = Registry::default();
+    flotilla_jobs::register(&mut registry, &services).map_err(Failure::bug)?;
+    adjust(&mut registry, config).map_err(|e| Failure::config(format!("[kinds]: {e}")))?;
+    Ok(registry)
+}
+
+fn adjust(registry: &mut Registry, config: &Config) -> Result<(), RegistryError> {
+    for (name, change) in &config.kinds {
+        registry.adjust(name, |policy| {
+            if let Some(lane) = change.lane.as_deref().and_then(|l| l.parse().ok()) {
+                policy.lane = lane;
+            }
+            policy.max_attempts = change.max_attempts.unwrap_or(policy.max_attempts);
+            policy.timeout = change.timeout.unwrap_or(policy.timeout);
+            policy.concurrency = change.concurrency.or(policy.concurrency);
+            policy.retention = change.retention.or(policy.retention);
+            if let Some(priority) =
+                change.priority.and_then(|p| flotilla_core::Priority::new(p).ok())
+            {
+                policy.priority = priority;
+            }
+            if let Some(b) = &change.backoff {
+                policy.backoff = Backoff {
+                    base: b.base.unwrap_or(policy.backoff.base),
+                    factor: b.factor.unwrap_or(policy.backoff.factor),
+                    max: b.max.unwrap_or(policy.backoff.max),
+                };
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// The enqueue path over these ports.
+pub(crate) fn ops(config: &Config, ports: &Ports) -> Result<Ops, Failure> {
+    Ok(Ops {
+        registry: Arc::new(kinds_offline(config)?),
+        queue: Arc::clone(&ports.queue),
+        clock: Arc::new(SystemClock),
+        rng: Arc::new(SeededRng::from_os()),
+    })
+}
+
+/// Waits for a hint that something changed, or a second, whichever comes first.
+pub(crate) async fn changed(changes: &mut watch::Receiver<u64>) {
+    // A closed channel must not spin: the poll below is what is left then.
+    if let Ok(Err(_)) = tokio::time::timeout(Duration::from_secs(1), changes.changed()).await {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Who is at the keyboard, for the records.
+pub(crate) fn user() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// `/readyz`: the queue answers.
+pub(crate) struct Reachable(pub(crate) Arc<dyn Records>);
+
+#[async_trait]
+impl Ready for Reachable {
+    async fn ready(&self) -> Result<(), String> {
+        let nobody = JobId::derived("readyz");
+        self.0.get(nobody).await.map(|_| ()).map_err(|e| format!("the queue does not answer: {e}"))
+    }
+}
