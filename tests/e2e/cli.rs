@@ -253,3 +253,53 @@ fn bench_measures_and_says_so_in_json() {
     }
     assert!(figures["pickup_ms"]["p50"].as_f64().is_some());
 }
+
+#[test]
+fn schedules_fire_by_the_clock_and_metrics_count_them() {
+    let place = Place::new();
+    let config = "[[schedule]]\nname = \"tick\"\ncron = \"* * * * * *\"\nkind = \"caption.parse\"\n\
+                  payload = { text = \"every second #tick\" }\n";
+    let file = place.file("flotilla.toml", config);
+    let file = file.to_str().unwrap();
+    let address = free_address();
+    let _worker = place.worker(&["--config", file, "--admin", &address]);
+    let started = std::time::Instant::now();
+    loop {
+        let jobs = place.json(&["jobs", "list", "--state", "completed", "--json"]);
+        if jobs["jobs"].as_array().unwrap().len() >= 2 {
+            break;
+        }
+        assert!(started.elapsed().as_secs() < 60, "two fires within a minute");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert!(ask(&address, "/livez").starts_with("HTTP/1.1 200"));
+    assert!(ask(&address, "/readyz").starts_with("HTTP/1.1 200"));
+    let metrics = ask(&address, "/metrics");
+    for name in
+        ["flotilla_jobs_settled_total", "flotilla_pickup_seconds", "flotilla_schedule_fires_total"]
+    {
+        assert!(metrics.contains(name), "{name}: {metrics}");
+    }
+}
+
+#[test]
+fn nothing_listens_beyond_loopback_without_a_token() {
+    let place = Place::new();
+    let ran = place.run(&["worker", "--until-idle", "--admin", "0.0.0.0:0"]).code(64);
+    assert!(ran.err.contains("token"), "{}", ran.err);
+}
+
+/// A loopback address that was free a moment ago.
+fn free_address() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+fn ask(address: &str, path: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}

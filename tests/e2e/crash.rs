@@ -4,8 +4,6 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::support::{Dice, Place, Running, photo, photos, seed};
 
 const KILLS: usize = 200;
@@ -46,23 +44,6 @@ fn enqueue(place: &Place, dice: &mut Dice, count: u64, thumbnails: bool) -> BTre
     out.lines().map(str::to_owned).collect()
 }
 
-fn records(place: &Place) -> Vec<Value> {
-    let mut jobs = Vec::new();
-    let mut before: Option<String> = None;
-    loop {
-        let mut args = vec!["jobs", "list", "--json", "--limit", "1000"];
-        if let Some(id) = &before {
-            args.extend(["--before", id]);
-        }
-        let page = place.json(&args);
-        jobs.extend(page["jobs"].as_array().unwrap().iter().cloned());
-        match page["next"].as_str() {
-            Some(next) => before = Some(next.to_owned()),
-            None => return jobs,
-        }
-    }
-}
-
 #[test]
 fn two_hundred_kills_lose_nothing_and_finish_everything_once() {
     let mut dice = Dice::new(seed("crash"));
@@ -97,7 +78,7 @@ fn two_hundred_kills_lose_nothing_and_finish_everything_once() {
     }
     drop(workers);
 
-    let jobs = records(&place);
+    let jobs = place.records();
     let ids: BTreeSet<String> = jobs.iter().map(|j| j["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids.len(), jobs.len(), "one record a job");
     let lost: Vec<_> = accepted.difference(&ids).collect();

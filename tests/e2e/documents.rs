@@ -67,7 +67,12 @@ fn every_command_in_the_documents_works() {
                     place.run(&args[1..]).code(0);
                 }
                 "make" => {
-                    assert!(makefile.contains(&format!("\n{}:", args[1])), "{document}: {line}")
+                    let target = format!(
+                        "
+{}:",
+                        args[1]
+                    );
+                    assert!(makefile.contains(&target), "{document}: {line}");
                 }
                 "cargo" => {
                     let package = args.iter().skip_while(|a| **a != "-p").nth(1);

@@ -60,6 +60,24 @@ impl Place {
             .unwrap_or_else(|e| panic!("{args:?} printed no JSON ({e}): {out}"))
     }
 
+    /// Every job there is.
+    pub(crate) fn records(&self) -> Vec<Value> {
+        let mut jobs = Vec::new();
+        let mut before: Option<String> = None;
+        loop {
+            let mut args = vec!["jobs", "list", "--json", "--limit", "1000"];
+            if let Some(id) = &before {
+                args.extend(["--before", id]);
+            }
+            let page = self.json(&args);
+            jobs.extend(page["jobs"].as_array().unwrap().iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => before = Some(next.to_owned()),
+                None => return jobs,
+            }
+        }
+    }
+
     /// Starts a worker in the background; it ends when the guard is dropped.
     pub(crate) fn worker(&self, args: &[&str]) -> Running {
         let child = self

@@ -7,9 +7,24 @@ use tracing_subscriber::EnvFilter;
 
 use crate::exit::Failure;
 
-/// Installs the subscriber once. `quiet`: warnings and worse only, for commands with a live view.
-pub(crate) fn install(config: &Config, quiet: bool) -> Result<(), Failure> {
-    let level = if quiet { "warn" } else { config.log.level.as_str() };
+/// How much a command logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Volume {
+    /// As `log.level` says: a worker.
+    Configured,
+    /// Warnings and worse: commands that end by themselves.
+    Warnings,
+    /// Nothing: a live view would be torn, and it shows what goes wrong itself.
+    Silent,
+}
+
+/// Installs the subscriber once.
+pub(crate) fn install(config: &Config, volume: Volume) -> Result<(), Failure> {
+    let level = match volume {
+        Volume::Configured => config.log.level.as_str(),
+        Volume::Warnings => "warn",
+        Volume::Silent => "off",
+    };
     let filter = EnvFilter::try_new(level)
         .map_err(|e| Failure::config(format!("log.level = \"{level}\" is not a filter: {e}")))?;
     let json = match config.log.format {

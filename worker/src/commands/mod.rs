@@ -23,7 +23,7 @@ use flotilla_core::records::{JobRecord, Records};
 
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
-use crate::telemetry;
+use crate::telemetry::{self, Volume};
 
 /// Loads the configuration and runs the command.
 pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
@@ -35,9 +35,12 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         other => other,
     };
     let config = loaded?;
-    let live = matches!(command, Command::Demo(_) | Command::Bench(_));
-    let serving = matches!(command, Command::Worker(_));
-    telemetry::install(&config, live || !serving)?;
+    let volume = match command {
+        Command::Worker(_) => Volume::Configured,
+        Command::Demo(_) => Volume::Silent,
+        _ => Volume::Warnings,
+    };
+    telemetry::install(&config, volume)?;
     match command {
         Command::Demo(args) => demo::run(&args, &config).await,
         Command::Worker(args) => worker::run(&args, &config).await,

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p flotilla-sqlite --example drain -- [jobs] [folder] [mode]`. Modes:
 //! `full` (default), `normal`; `enqueue`, `work` and `latency` do only that part, so that several
-//! processes can share one folder.
+//! processes can share one folder; `idle` sleeps 10 s with the file open.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -44,6 +44,10 @@ async fn main() -> Outcome<()> {
     let queue = Sqlite::open(&path, Settings { synchronous, ..Settings::default() })?;
     let bench = Bench { queue, rng: Arc::new(SeededRng::from_os()) };
 
+    if mode == "idle" {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        return Ok(());
+    }
     if !matches!(mode, "work" | "latency") {
         rate("enqueue, batches of 1000", jobs, bench.enqueue(jobs, 1000, 2)).await?;
     }

@@ -1,7 +1,7 @@
 //! Moves the log into the database beside the writer, and keeps the log bounded.
 //!
 //! A passive checkpoint takes no lock that a writer needs, but under steady writing it never
-//! catches up, so the log is never begun again. Past [`RESTART`] pages the checkpoint takes the
+//! catches up, so the log is never begun again. Past `RESTART` pages the checkpoint takes the
 //! write lock for its last few pages, and the next commit begins the log anew.
 
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! The default backend: queue, records and fleet in one SQLite file.
 //!
-//! One thread of this process writes ([`writer`]); callers that come together share a transaction.
+//! One thread of this process writes (`writer`); callers that come together share a transaction.
 //! What must survive a power cut is answered by a second thread once the log is on the disk
-//! ([`sync`], which also says why this equals `synchronous = FULL`); claims and leases are answered
-//! at their commit. A third thread moves the log into the file ([`checkpoint`]), a fourth learns of
-//! other processes' commits ([`watch`]). Reads have their own connections ([`readers`]).
+//! (`sync`, which also says why this equals `synchronous = FULL`); claims and leases are answered
+//! at their commit. A third thread moves the log into the file (`checkpoint`), a fourth learns of
+//! other processes' commits (`watch`). Reads have their own connections (`readers`).
 //!
 //! Several processes may share the file on one machine. They take turns at its write lock,
 //! transaction by transaction; who waits longer than [`Settings::busy_timeout`] gets

@@ -14,7 +14,7 @@ pub(crate) enum Sort {
     Light,
     /// What was promised: answered after the log is on the disk.
     Durable,
-    /// Upkeep: when nothing else waits, in its own transaction.
+    /// Upkeep: last in its round, one at a time, in its own transaction.
     Upkeep,
 }
 

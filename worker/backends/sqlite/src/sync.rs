@@ -23,7 +23,7 @@
 //! What differs: commits are visible to others before they are on the disk. A worker may start a
 //! job whose enqueue is lost to a power cut: its producer got no answer and sends it again, under
 //! the same id. And a reader could be shown a result that is lost afterwards: so reads of records
-//! wait for a sync when anything was committed since the last one ([`ToSync::Flush`]).
+//! wait for a sync when anything was committed since the last one (`ToSync::Flush`).
 //!
 //! # When a sync fails
 //!
@@ -143,5 +143,48 @@ impl Log {
             QueueErrorKind::Unavailable,
             "the log of the queue file could not be synced before, and is in use: try again",
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::open::{Role, connect, prepare};
+
+    #[test]
+    fn a_failed_sync_is_made_good_by_a_checkpoint_of_the_whole_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, busy) = (dir.path().join("jobs.db"), Duration::from_secs(5));
+        prepare(&path, busy).unwrap();
+        let writer = connect(&path, Role::Writer, busy).unwrap();
+        writer.execute("INSERT INTO cron VALUES ('a', 1)", []).unwrap();
+        let log = dir.path().join("jobs.db-wal");
+        let mut synced = Log::new(log.clone(), connect(&path, Role::Other, busy).unwrap());
+        assert!(synced.sync(true).is_ok());
+
+        synced.path = dir.path().join("gone");
+        assert_eq!(synced.sync(true).unwrap_err().kind, QueueErrorKind::Unavailable);
+        assert!(std::fs::metadata(&log).unwrap().len() > 0);
+        assert!(synced.sync(false).is_ok(), "repaired, though nothing new was committed");
+        assert_eq!(std::fs::metadata(&log).unwrap().len(), 0, "all of it is in the file");
+        assert!(synced.sync(true).is_err(), "and the log is synced again");
+    }
+
+    #[test]
+    fn a_flush_syncs_only_after_a_commit_of_anybody() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, busy) = (dir.path().join("jobs.db"), Duration::from_secs(5));
+        prepare(&path, busy).unwrap();
+        let writer = connect(&path, Role::Writer, busy).unwrap();
+        let db = connect(&path, Role::Other, busy).unwrap();
+        let mut log = Log::new(dir.path().join("jobs.db-wal"), db);
+        writer.execute("INSERT INTO cron VALUES ('a', 1)", []).unwrap();
+        log.sync(false).unwrap();
+        log.path = dir.path().join("gone"); // a sync would fail from here on
+        assert!(log.sync(false).is_ok(), "nothing was committed since");
+        writer.execute("INSERT INTO cron VALUES ('b', 1)", []).unwrap();
+        assert!(log.sync(false).is_err(), "now there is something");
     }
 }

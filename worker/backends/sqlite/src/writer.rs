@@ -1,9 +1,9 @@
 //! The one thread of this process that writes. What arrives together shares one transaction.
 //!
 //! Each round takes everything that waits: first the light pieces (claims, leases) in one
-//! transaction, answered at its commit; then durable ones up to [`ROWS`] rows in another, handed
+//! transaction, answered at its commit; then durable ones up to `ROWS` rows in another, handed
 //! to the sync thread, which answers them once they are on the disk. The writer does not wait for
-//! that. Upkeep goes when no durable piece waits.
+//! that. One piece of upkeep goes last, so that load cannot keep a rescue waiting.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -121,14 +121,11 @@ impl Writer {
             piece.answer(Ok(()));
         }
         let durable = waiting.next_durable();
-        if durable.is_empty() {
-            let upkeep = waiting.upkeep.pop_front().into_iter().collect();
-            for piece in self.transact(upkeep) {
-                piece.answer(Ok(()));
-            }
-        } else {
-            let committed = self.transact(durable);
-            self.promise(committed);
+        let committed = self.transact(durable);
+        self.promise(committed);
+        let upkeep = waiting.upkeep.pop_front().into_iter().collect();
+        for piece in self.transact(upkeep) {
+            piece.answer(Ok(()));
         }
     }
 
@@ -230,4 +227,100 @@ fn is_busy(fault: &Fault) -> bool {
         e.sqlite_error_code(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::open::{Role, connect, prepare};
+    use crate::piece::piece;
+
+    const BUSY: Duration = Duration::from_millis(20);
+
+    fn writer(path: &Path) -> (Writer, Receiver<ToSync>) {
+        prepare(path, BUSY).unwrap();
+        let (to_sync, synced) = channel();
+        let writer = Writer {
+            db: connect(path, Role::Writer, BUSY).unwrap(),
+            settings: Settings { busy_timeout: BUSY, ..Settings::default() },
+            orders: channel().1,
+            to_sync,
+            bell: Arc::new(Bell::new()),
+            holders: Holders::new(),
+            version: 0,
+        };
+        (writer, synced)
+    }
+
+    fn store(writer: &mut Writer, pages: i64) -> Result<i64, QueueErrorKind> {
+        let (piece, mut answer) = piece(Sort::Durable, 1, move |tx: &mut Tx<'_>| {
+            tx.db.execute("INSERT INTO body (payload) VALUES (zeroblob(4096 * ?1))", [pages])?;
+            Ok(tx.db.query_row("SELECT count(*) FROM body", [], |row| row.get(0))?)
+        });
+        for piece in writer.transact(vec![piece]) {
+            piece.answer(Ok(()));
+        }
+        answer.try_recv().unwrap().map_err(|e| e.kind)
+    }
+
+    #[test]
+    fn a_full_disk_refuses_whole_and_recovers() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, _synced) = writer(&dir.path().join("jobs.db"));
+        assert_eq!(store(&mut writer, 1), Ok(1));
+        writer.db.query_row("PRAGMA max_page_count = 60", [], |_| Ok(())).unwrap();
+        assert_eq!(store(&mut writer, 100), Err(QueueErrorKind::Full));
+        assert_eq!(store(&mut writer, 1), Ok(2), "what fits is still taken");
+        writer.db.query_row("PRAGMA max_page_count = 6000", [], |_| Ok(())).unwrap();
+        assert_eq!(store(&mut writer, 100), Ok(3));
+    }
+
+    #[test]
+    fn one_faulty_piece_harms_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, _synced) = writer(&dir.path().join("jobs.db"));
+        let (first, mut first_answer) = piece(Sort::Durable, 1, move |tx| {
+            tx.db.execute("INSERT INTO cron VALUES ('a', 1)", [])?;
+            Ok(())
+        });
+        let (faulty, mut faulty_answer) =
+            piece(Sort::Durable, 1, |_| Err::<(), _>(Fault::Invalid("no".into())));
+        let (last, mut last_answer) = piece(Sort::Durable, 1, move |tx| {
+            tx.db.execute("INSERT INTO cron VALUES ('b', 1)", [])?;
+            Ok(())
+        });
+        for piece in writer.transact(vec![first, faulty, last]) {
+            piece.answer(Ok(()));
+        }
+        assert!(first_answer.try_recv().unwrap().is_ok());
+        assert_eq!(faulty_answer.try_recv().unwrap().unwrap_err().kind, QueueErrorKind::Invalid);
+        assert!(last_answer.try_recv().unwrap().is_ok());
+        let rows = writer.db.query_row("SELECT count(*) FROM cron", [], |r| r.get::<_, i64>(0));
+        assert_eq!(rows, Ok(2));
+    }
+
+    #[test]
+    fn a_lock_held_too_long_is_unavailable_and_nothing_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("jobs.db");
+        let (mut writer, _synced) = writer(&path);
+        let other = connect(&path, Role::Other, BUSY).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert_eq!(store(&mut writer, 1), Err(QueueErrorKind::Unavailable));
+        other.execute_batch("COMMIT").unwrap();
+        assert_eq!(store(&mut writer, 1), Ok(1));
+    }
+
+    #[test]
+    fn durable_pieces_are_taken_in_order_up_to_the_bound() {
+        let mut waiting = Waiting::default();
+        for weight in [ROWS / 2, ROWS / 2, 1, ROWS * 9] {
+            waiting.put(Order::Do(piece(Sort::Durable, weight, |_| Ok(())).0));
+        }
+        let taken = |waiting: &mut Waiting| waiting.next_durable().len();
+        assert_eq!([taken(&mut waiting), taken(&mut waiting), taken(&mut waiting)], [2, 1, 1]);
+    }
 }

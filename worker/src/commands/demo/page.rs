@@ -17,7 +17,7 @@ const HEAD: &str = r#"<!doctype html><html lang="en"><meta charset="utf-8">
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 h1, h2 { line-height: 1.2; } h2 { margin-top: 3rem; }
 .set { display: flex; flex-wrap: wrap; gap: .75rem; align-items: end; padding: 1rem 0; border-top: 1px solid var(--line); }
-figure { margin: 0; } img { display: block; max-height: 15rem; max-width: 100%; border-radius: 4px; }
+figure { margin: 0; } img { display: block; max-height: 11rem; max-width: 100%; border-radius: 4px; }
 figcaption, .found { font-size: .8rem; opacity: .75; }
 li { padding: .6rem 0; border-top: 1px solid var(--line); list-style: none; } ul { padding: 0; }
 .bad { color: #c0392b; }
@@ -75,6 +75,7 @@ fn findings(result: &Value) -> String {
         ("mentions", "handle"),
         ("urls", "url"),
         ("prices", "text"),
+        ("discounts", "kind"),
         ("codes", "code"),
         ("emoji", "emoji"),
     ];

@@ -100,10 +100,9 @@ impl View {
             bar.set_position(finished(info).saturating_sub(before));
             let dead = info.counts.get(&State::Dead).copied().unwrap_or(0);
             let waiting = info.counts.get(&State::Retryable).copied().unwrap_or(0);
-            bar.set_message(match (waiting, dead) {
-                (0, 0) => String::new(),
-                (w, d) => format!("{w} to retry, {d} dead"),
-            });
+            let parts = [(waiting, "to retry"), (dead, "dead")];
+            let parts = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+            bar.set_message(parts.collect::<Vec<_>>().join(", "));
         }
         let rate = self.done as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
         let mut message = format!("{rate:.0} jobs/s, {} retries", self.retries);
