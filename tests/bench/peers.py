@@ -22,8 +22,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = os.geteuid() == 0
-# Flotilla's drain rate divided by the other's. `apalis-tuned` is not what its users run: no goal.
-GOALS = {"ceiling": 0.5, "bullmq-everysec": 2.0, "bullmq-always": 3.0, "graphile": 3.0, "celery": 3.0, "apalis": 3.0}
+# Flotilla's drain rate divided by the other's: at least this. Every system that fsyncs counts, tuned or not.
+GOALS = {"ceiling": 0.5, "bullmq-everysec": 2.0, "bullmq-always": 3.0, "graphile": 3.0, "celery": 3.0, "apalis": 3.0, "apalis-tuned": 3.0}
 TICKS = os.sysconf("SC_CLK_TCK")
 
 

@@ -155,3 +155,17 @@ fn nothing_committed_names_a_machine() {
         }
     }
 }
+
+#[test]
+fn crates_that_were_decided_against_stay_out() {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).expect("Cargo.lock");
+    for (name, why) in [
+        ("aws-lc-sys", "one TLS stack: rustls with ring"),
+        ("openssl-sys", "one TLS stack: rustls with ring"),
+        ("native-tls", "one TLS stack: rustls with ring"),
+        ("backoff", "unmaintained, RUSTSEC-2025-0012: backon (ADR 0004)"),
+        ("instant", "unmaintained, RUSTSEC-2024-0384"),
+    ] {
+        assert!(!lock.contains(&format!("name = \"{name}\"\n")), "{name}: {why}");
+    }
+}

@@ -203,6 +203,30 @@ fn configuration_faults_are_all_told_at_once_with_exit_code_64() {
 }
 
 #[test]
+fn secrets_are_never_shown() {
+    let place =
+        Place::new().set("admin.token=hunter2-is-the-token").set("admin.listen=127.0.0.1:0");
+    for args in [&["config", "show"][..], &["config", "show", "--json"], &["doctor"]] {
+        let ran = place.run(args).code(0);
+        assert!(!ran.out.contains("hunter2") && !ran.err.contains("hunter2"), "{args:?}");
+    }
+    let (_, err) = {
+        let worker = place.worker(&["--until-idle"]);
+        worker.end()
+    };
+    assert!(!err.contains("hunter2"), "{err}");
+    let ran = place.run(&[
+        "--set",
+        "admin.token=hunter2",
+        "--set",
+        "queue.lease=nonsense",
+        "config",
+        "check",
+    ]);
+    assert!(!ran.err.contains("hunter2"), "{}", ran.err);
+}
+
+#[test]
 fn doctor_finds_a_healthy_place_healthy_and_a_broken_one_broken() {
     let place = Place::new();
     enqueue(&place, &[]);
