@@ -235,7 +235,7 @@ impl Packed {
 }
 
 /// value · alpha / 255, rounded.
-pub(crate) fn multiply(value: u8, alpha: u8) -> u8 {
+fn multiply(value: u8, alpha: u8) -> u8 {
     let product = u32::from(value) * u32::from(alpha) + 128;
     ((product + (product >> 8)) >> 8) as u8
 }

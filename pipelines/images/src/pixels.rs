@@ -3,7 +3,10 @@
 //! bytes in sRGB only when they have their final size.
 
 use fast_image_resize::images::Image;
-use fast_image_resize::{FilterType, MulDiv, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::pixels::{U8, U8x3, U8x4, U16, U16x3, U16x4};
+use fast_image_resize::{
+    FilterType, MulDiv, PixelTrait, PixelType, ResizeAlg, ResizeOptions, Resizer,
+};
 
 use crate::ImageError;
 use crate::orientation::Window;
@@ -42,9 +45,40 @@ impl Form {
         }
     }
 
+    /// By type and not by the value inside `Image`, so that only these six are compiled.
+    fn resize(
+        self,
+        source: &Image<'_>,
+        target: &mut Image<'_>,
+        options: &ResizeOptions,
+        resizer: &mut Resizer,
+    ) -> Result<(), ImageError> {
+        match (self.channels, self.wide) {
+            (1, false) => resize_as::<U8>(source, target, options, resizer),
+            (1, true) => resize_as::<U16>(source, target, options, resizer),
+            (3, false) => resize_as::<U8x3>(source, target, options, resizer),
+            (3, true) => resize_as::<U16x3>(source, target, options, resizer),
+            (_, false) => resize_as::<U8x4>(source, target, options, resizer),
+            (_, true) => resize_as::<U16x4>(source, target, options, resizer),
+        }
+    }
+
     fn image(self, buffer: Vec<u8>, size: (usize, usize)) -> Result<Image<'static>, ImageError> {
         Image::from_vec_u8(size.0 as u32, size.1 as u32, buffer, self.pixel_type()).map_err(failed)
     }
+}
+
+fn resize_as<P: PixelTrait>(
+    source: &Image<'_>,
+    target: &mut Image<'_>,
+    options: &ResizeOptions,
+    resizer: &mut Resizer,
+) -> Result<(), ImageError> {
+    let (Some(source), Some(mut target)) = (source.typed_image::<P>(), target.typed_image_mut())
+    else {
+        return Err(failed("two kinds of pixels"));
+    };
+    resizer.resize_typed(&source, &mut target, options).map_err(failed)
 }
 
 /// A decoded interleaved picture and its halves, made when first wanted. Alpha is multiplied in.
@@ -104,7 +138,7 @@ impl Pixels {
         let (top, height) = inside(window.y * scale.1, window.height * scale.1, image.height());
         let mut target = form.image(pool.take(to.0 * to.1 * form.bytes()), to)?;
         let options = ResizeOptions::new().crop(left, top, width, height).use_alpha(false);
-        resizer.resize(image, &mut target, &options).map_err(failed)?;
+        form.resize(image, &mut target, &options, resizer)?;
         if form.has_alpha() {
             MulDiv::new().divide_alpha_inplace(&mut target).map_err(failed)?;
         }
@@ -149,7 +183,7 @@ fn halve(
     let mut image = form.image(pool.take(size.0 * size.1 * form.bytes()), size)?;
     let means = ResizeAlg::Convolution(FilterType::Box);
     let options = ResizeOptions::new().resize_alg(means).use_alpha(false);
-    resizer.resize(&finer.image, &mut image, &options).map_err(failed)?;
+    form.resize(&finer.image, &mut image, &options, resizer)?;
     let scale = (
         finer.scale.0 * size.0 as f64 / f64::from(width),
         finer.scale.1 * size.1 as f64 / f64::from(height),
@@ -188,8 +222,7 @@ mod tests {
             let form = Form { channels, wide: true };
             let pixel: Vec<u8> =
                 colour[4 - channels..].iter().flat_map(|v| v.to_ne_bytes()).collect();
-            let mut made =
-                Pixels::straight(pixel.repeat(101 * 33), (101, 33), form, 1.0).unwrap();
+            let mut made = Pixels::straight(pixel.repeat(101 * 33), (101, 33), form, 1.0).unwrap();
             for to in [(101, 33), (50, 16), (3, 1), (200, 70)] {
                 let small = resize(&mut made, whole(101, 33), to);
                 for sample in small.chunks_exact(2).zip(pixel.chunks_exact(2).cycle()) {
@@ -204,9 +237,8 @@ mod tests {
 
     #[test]
     fn hidden_colours_do_not_bleed() {
-        let row: Vec<u8> = (0..64)
-            .flat_map(|x| if x < 32 { [0, 0, 255, 255] } else { [255, 0, 0, 0] })
-            .collect();
+        let row: Vec<u8> =
+            (0..64).flat_map(|x| if x < 32 { [0, 0, 255, 255] } else { [255, 0, 0, 0] }).collect();
         let mut made = Pixels::straight(row.repeat(8), (64, 8), Form::RGBA, 1.0).unwrap();
         for pixel in resize(&mut made, whole(64, 8), (21, 3)).chunks_exact(4) {
             assert!(pixel[3] <= 8 || pixel[0] == 0 && pixel[2] > 240, "{pixel:?}");

@@ -35,6 +35,8 @@ pub(crate) fn header(source: &[u8], limits: &Limits) -> Result<Header, ImageErro
     };
     limits.check_pixels(width, height)?;
     let reader = open(source)?;
+    let (from, form) = forms(&reader)?;
+    let frame_bytes = (from * form.bytes() / form.channels) as u64;
     let info = reader.info();
     Ok(Header {
         width,
@@ -46,7 +48,7 @@ pub(crate) fn header(source: &[u8], limits: &Limits) -> Result<Header, ImageErro
             .map_or(Orientation::UPRIGHT, |exif| from_exif(exif)),
         profile: info.icc_profile.as_ref().map(|profile| profile.to_vec()),
         inverted: false,
-        coefficients: if info.interlaced { info.bytes_per_pixel() as u64 } else { 0 },
+        coefficients: if info.interlaced { frame_bytes } else { 0 },
     })
 }
 

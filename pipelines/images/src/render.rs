@@ -10,7 +10,7 @@ use crate::geometry::Layout;
 use crate::kernel::Kernel;
 use crate::orientation::{Orientation, Window};
 use crate::pixels::Form;
-use crate::plane::{Picture, Plane, Pyramid};
+use crate::plane::{Picture, Plane};
 use crate::pool::Pool;
 use crate::request::{Colour, Output, OutputFormat};
 use crate::resize::{Simd, resize};
@@ -145,8 +145,7 @@ impl<'a> Renderer<'a> {
             let stored = self.orientation.swap(shown.0, shown.1);
             let buffer = pixels.resize(window, stored, &mut self.resizer, self.pool)?;
             let transform = self.transform.as_ref();
-            let mut packed =
-                Packed::from_pixels(buffer, stored, pixels.form, transform, self.pool);
+            let mut packed = Packed::from_pixels(buffer, stored, pixels.form, transform, self.pool);
             packed.turn(self.orientation, self.pool);
             if grey_channels == 3 {
                 packed.widen_grey(self.pool);

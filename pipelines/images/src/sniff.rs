@@ -55,7 +55,7 @@ pub(crate) fn sniff(source: &[u8]) -> Result<SourceFormat, ImageError> {
     if is_bmp(source) {
         return Ok(SourceFormat::Bmp);
     }
-    if TIFF.iter().any(|start| source.starts_with(*start)) && !is_camera_raw(source) {
+    if TIFF.iter().any(|start| source.starts_with(start)) && !is_camera_raw(source) {
         return Ok(SourceFormat::Tiff);
     }
     Err(match other_format(source) {

@@ -1,7 +1,7 @@
 //! Pictures made by code, and the few things tests do with pictures: so that the tests of this crate
 //! need no files.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 
 use flotilla_images::{Fit, Limits, Output, OutputFormat, Request, thumbnails};
 
@@ -33,14 +33,78 @@ pub(crate) fn png(picture: &Rgb) -> Vec<u8> {
 }
 
 pub(crate) fn png_of(data: &[u8], width: usize, height: usize, colour: png::ColorType) -> Vec<u8> {
+    png_with(data, width, height, |encoder| {
+        encoder.set_color(colour);
+        encoder.set_depth(png::BitDepth::Eight);
+    })
+}
+
+pub(crate) fn png_with(
+    data: &[u8],
+    width: usize,
+    height: usize,
+    set: impl FnOnce(&mut png::Encoder<'_, &mut Vec<u8>>),
+) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_color(colour);
-    encoder.set_depth(png::BitDepth::Eight);
+    set(&mut encoder);
     let mut writer = encoder.write_header().unwrap();
     writer.write_image_data(data).unwrap();
     writer.finish().unwrap();
     bytes
+}
+
+/// The seven passes of Adam7: first pixel and steps.
+const PASSES: [[usize; 4]; 7] = [
+    [0, 0, 8, 8],
+    [4, 0, 8, 8],
+    [0, 4, 4, 8],
+    [2, 0, 4, 4],
+    [0, 2, 2, 4],
+    [1, 0, 2, 2],
+    [0, 1, 1, 2],
+];
+
+/// An interlaced PNG, which the usual encoder does not write: pixels of `each` bytes.
+pub(crate) fn interlaced_png(
+    data: &[u8],
+    (width, height): (usize, usize),
+    each: usize,
+    (depth, colour): (u8, u8),
+) -> Vec<u8> {
+    let mut rows = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    for [left, top, across, down] in PASSES {
+        for y in (top..height).step_by(down).filter(|_| left < width) {
+            rows.write_all(&[0]).unwrap();
+            for x in (left..width).step_by(across) {
+                rows.write_all(&data[(y * width + x) * each..][..each]).unwrap();
+            }
+        }
+    }
+    let mut header = [width as u32, height as u32].map(u32::to_be_bytes).concat();
+    header.extend([depth, colour, 0, 0, 1]);
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (name, body) in
+        [(b"IHDR", header), (b"IDAT", rows.finish().unwrap()), (b"IEND", Vec::new())]
+    {
+        bytes.extend((body.len() as u32).to_be_bytes());
+        let checked = [&name[..], &body].concat();
+        let mut crc = flate2::Crc::new();
+        crc.update(&checked);
+        bytes.extend(checked);
+        bytes.extend(crc.sum().to_be_bytes());
+    }
+    bytes
+}
+
+/// A GIF, BMP or TIFF.
+pub(crate) fn rarer(picture: &Rgb, format: image::ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image::RgbImage::from_raw(picture.width as u32, picture.height as u32, picture.data.clone())
+        .unwrap()
+        .write_to(&mut bytes, format)
+        .unwrap();
+    bytes.into_inner()
 }
 
 /// Pixels and the number of channels of an 8-bit PNG.

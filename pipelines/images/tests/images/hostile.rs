@@ -1,8 +1,9 @@
 //! What must be refused, and how: broken files, lying headers, limits, wrong requests. Nothing here
 //! may panic or decode beyond its bound.
 
-use crate::fixtures::{gradient, jpeg, png};
+use crate::fixtures::{gradient, jpeg, png, rarer};
 use flotilla_images::{ImageError, Limits, Request, thumbnails};
+use image::ImageFormat;
 use serde_json::json;
 
 fn request() -> Request {
@@ -25,11 +26,22 @@ fn webp() -> Vec<u8> {
     made.unwrap().outputs.remove(0).bytes
 }
 
+/// One small file of each format.
+fn sources() -> [(&'static str, Vec<u8>); 6] {
+    let picture = gradient(64, 64);
+    [
+        ("jpeg", jpeg(&picture)),
+        ("png", png(&picture)),
+        ("webp", webp()),
+        ("gif", rarer(&picture, ImageFormat::Gif)),
+        ("bmp", rarer(&picture, ImageFormat::Bmp)),
+        ("tiff", rarer(&picture, ImageFormat::Tiff)),
+    ]
+}
+
 #[test]
 fn files_cut_off_anywhere_are_broken() {
-    for (name, source) in
-        [("jpeg", jpeg(&gradient(64, 64))), ("png", png(&gradient(64, 64))), ("webp", webp())]
-    {
+    for (name, source) in sources() {
         for tenth in 1..10 {
             let cut = &source[..source.len() * tenth / 10];
             let error = refuse(cut, &Limits::default());
@@ -49,9 +61,9 @@ fn damaged_files_never_panic() {
         state ^= state << 5;
         state as usize % below
     };
-    let limits = Limits { max_pixels: 1_000_000, ..Limits::default() };
-    for source in [jpeg(&gradient(64, 64)), png(&gradient(64, 64)), webp()] {
-        for _ in 0..400 {
+    let limits = Limits { max_pixels: 100_000, max_memory: 64 << 20, ..Limits::default() };
+    for (_, source) in sources() {
+        for _ in 0..200 {
             let mut damaged = source.clone();
             for _ in 0..=random(4) {
                 let at = random(damaged.len());
@@ -82,6 +94,51 @@ fn lying_headers_die_at_the_bound() {
     let frame = source.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
     source[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xdc, 0xff, 0xdc]);
     assert!(matches!(refuse(&source, &Limits::default()), ImageError::TooLarge { .. }));
+}
+
+#[test]
+fn rarer_formats_end_at_the_same_bounds() {
+    let limits = Limits::default();
+    let picture = gradient(16, 16);
+
+    let mut bmp = rarer(&picture, ImageFormat::Bmp);
+    bmp[18..26].copy_from_slice(&[0, 0xf0, 0, 0, 0, 0xf0, 0, 0]);
+    assert!(matches!(refuse(&bmp, &limits), ImageError::TooLarge { .. }));
+
+    let mut gif = rarer(&picture, ImageFormat::Gif);
+    gif[6..10].copy_from_slice(&[0xff; 4]);
+    assert!(matches!(refuse(&gif, &limits), ImageError::TooLarge { .. }));
+
+    // a small canvas with a frame of 17 GB on it
+    let mut gif = rarer(&picture, ImageFormat::Gif);
+    let frame = gif.windows(9).position(|w| w == [0x2c, 0, 0, 0, 0, 16, 0, 16, 0]).unwrap();
+    gif[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
+    let error = refuse(&gif, &limits);
+    assert!(
+        matches!(error, ImageError::TooLarge { what, .. } if what.contains("memory")),
+        "{error}"
+    );
+
+    let frames = Limits { max_frames: 0, ..Limits::default() };
+    let gif = rarer(&picture, ImageFormat::Gif);
+    assert!(refuse(&gif, &frames).to_string().contains("the number of frames is 1"));
+
+    // width and height of a TIFF are entries of type long; its decoder sees that the strips are few
+    let mut tiff = rarer(&picture, ImageFormat::Tiff);
+    for tag in [0, 1] {
+        let entry = [tag, 1, 4, 0, 1, 0, 0, 0, 16, 0, 0, 0];
+        let at = tiff.windows(12).position(|w| w == entry).unwrap();
+        tiff[at + 8..at + 12].copy_from_slice(&[0, 0xf0, 0, 0]);
+    }
+    let error = refuse(&tiff, &limits);
+    assert!(matches!(error, ImageError::Broken { format: "tiff", .. }), "{error}");
+
+    for format in [ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Tiff] {
+        let source = rarer(&picture, format);
+        let few = Limits { max_memory: 1000, ..Limits::default() };
+        let error = refuse(&source, &few).to_string();
+        assert!(error.contains("the memory to decode it"), "{error}");
+    }
 }
 
 #[test]
