@@ -20,7 +20,7 @@ test: setup ## Check format and lints, run every test; ends with the test runner
 
 lint: setup ## Check format and lints only
 	@cargo fmt --all --check
-	@cargo clippy --locked --workspace --all-targets -- -D warnings
+	@cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 
 bench: setup ## Measure the embedded queue: enqueue, drain, pickup latency (optimised build)
 	@cargo run --locked --release --bin flotilla -- bench --profile embedded --jobs 100000 --work none $(ARGS)

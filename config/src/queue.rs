@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::choice::{Choice, choice};
 use crate::reader::Section;
+use crate::secret::Secret;
 use crate::size::ByteSize;
 
 choice! {
@@ -13,11 +14,13 @@ choice! {
     pub enum Backend ("queue backend") {
         /// One SQLite file.
         Sqlite = "sqlite",
+        /// A PostgreSQL server.
+        Postgres = "postgres",
         /// The memory of this process.
         Memory = "memory",
     }
     // Backends of the design that this build does not hold.
-    elsewhere ["postgres", "rabbitmq", "aws", "sqs"]
+    elsewhere ["rabbitmq", "aws", "sqs"]
 }
 
 choice! {
@@ -40,6 +43,10 @@ pub struct Queue {
     pub path: Option<PathBuf>,
     /// When SQLite waits for the disk.
     pub synchronous: Synchronous,
+    /// Where the PostgreSQL server is; may hold a password.
+    pub url: Option<Secret>,
+    /// PostgreSQL: connections of one process; at least 1.
+    pub pool: usize,
     /// How long a claimed job belongs to its worker.
     pub lease: Duration,
     /// How often leases are renewed; at most a third of the lease.
@@ -60,6 +67,8 @@ impl Queue {
             backend: section.get("backend"),
             path: section.get("path"),
             synchronous: section.get("synchronous"),
+            url: section.get("url"),
+            pool: section.get::<NonZeroUsize>("pool").get(),
             lease: section.get("lease"),
             heartbeat: section.get("heartbeat"),
             poison_after: section.get::<NonZeroU32>("poison_after").get(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::Config;
 use crate::duration::format_duration;
 use crate::path::Path;
+use crate::queue::Backend;
 
 /// Shorter periods would only burn CPU.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(10);
@@ -15,6 +16,7 @@ pub(crate) fn validate(config: &Config, is_wrong: impl Fn(&str) -> bool) -> Vec<
     let mut broken = Vec::new();
     periods(config, &mut broken);
     lease(config, &mut broken);
+    postgres(config, &mut broken);
     admin(config, &mut broken);
     kinds(config, &mut broken);
     broken.retain(|rule: &Broken| !rule.keys.iter().any(|key| is_wrong(key)));
@@ -46,6 +48,18 @@ fn periods(config: &Config, broken: &mut Vec<Broken>) {
             let shown = format_duration(period);
             note(broken, &[key], format!("{shown} is too short; give at least 10ms"));
         }
+    }
+}
+
+fn postgres(config: &Config, broken: &mut Vec<Broken>) {
+    let queue = &config.queue;
+    if queue.backend == Backend::Postgres && queue.url.is_none() {
+        let message = "the backend \"postgres\" needs to know its server; set it, as in \
+                       \"postgres://user@localhost/flotilla\"";
+        note(broken, &["queue.url", "queue.backend"], message.to_owned());
+    }
+    if queue.backend == Backend::Postgres && queue.pool < 2 {
+        note(broken, &["queue.pool"], "give at least 2 connections".to_owned());
     }
 }
 

@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("flotilla-platforms", 2),
     ("flotilla-memory", 2),
     ("flotilla-sqlite", 2),
+    ("flotilla-postgres", 2),
     ("flotilla-blobs", 2),
     ("flotilla-conformance", 3), // tests only; its model is the memory backend
     ("flotilla-engine", 3),

@@ -8,6 +8,8 @@ mod crash;
 mod disk;
 mod documents;
 mod first_steps;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod shutdown;
 mod support;
 mod thumbnails;

@@ -34,7 +34,7 @@ skips_before_summary() {
 with_nextest() {
     local colour=never
     [[ -t 1 && -z ${NO_COLOR:-} ]] && colour=always
-    cargo nextest run --locked --workspace --all-targets --color "$colour" "$@" 2>&1 |
+    cargo nextest run --locked --workspace --all-targets --all-features --color "$colour" "$@" 2>&1 |
         skips_before_summary 'Summary.*\[ *[0-9.]+s\]'
 }
 
@@ -43,7 +43,7 @@ with_nextest() {
 with_cargo_test() {
     {
         local failed=0
-        cargo test --locked --workspace --all-targets --no-fail-fast "$@" || failed=1
+        cargo test --locked --workspace --all-targets --all-features --no-fail-fast "$@" || failed=1
         exit "$failed"
     } 2>&1 | tee "$target/cargo-test.txt" || local status=1
     skips_before_summary '^test result: ' < <(
@@ -55,9 +55,18 @@ with_cargo_test() {
 }
 
 cargo fmt --all --check
-cargo clippy --locked --workspace --all-targets -- -D warnings
-cargo build --locked --workspace --bins # the end-to-end tests start the binary itself
-cargo test --locked --workspace --doc --quiet
+cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+cargo test --locked --workspace --all-features --doc --quiet
+
+# One PostgreSQL server for all tests, on a loopback port of its own. Tests that want a crash of the
+# server start their own, with fsync.
+if [[ -z ${FLOTILLA_TEST_POSTGRES_URL:-} ]]; then
+    postgres=$(mktemp -d)
+    trap 'worker/scripts/postgres.sh stop "$postgres"; rm -rf "$postgres"' EXIT
+    if url=$(worker/scripts/postgres.sh start "$postgres" $((20000 + RANDOM % 10000)) fsync=off full_page_writes=off); then
+        export FLOTILLA_TEST_POSTGRES_URL=$url
+    fi
+fi
 
 if cargo nextest --version >/dev/null 2>&1; then
     with_nextest "$@"

@@ -62,6 +62,8 @@ pub(crate) enum Command {
     /// Check the configuration, or show it with where each value comes from
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Bring the schema of the queue's database up to date
+    Migrate,
     /// Look for what would keep this machine from working, and say how to mend it
     Doctor(Doctor),
     /// Print the completions of a shell, to be saved where it looks for them

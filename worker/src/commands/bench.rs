@@ -117,7 +117,7 @@ pub(super) async fn run(args: &Bench, _: &Config) -> Result<Exit, Failure> {
             temporary.path()
         }
     };
-    let bulk = Bed::new(dir, "bulk", backend, work, 0)?;
+    let bulk = Bed::new(dir, "bulk", backend, work, 0).await?;
     let enqueue = bulk.enqueue(args.jobs).await?;
     let before = Usage::now();
     let drain = bulk.drain(args).await?;
@@ -125,7 +125,7 @@ pub(super) async fn run(args: &Bench, _: &Config) -> Result<Exit, Failure> {
     bulk.ports.close().await;
 
     let latencies = if args.latency_jobs > 0 {
-        let bed = Bed::new(dir, "latency", backend, work, args.latency_jobs)?;
+        let bed = Bed::new(dir, "latency", backend, work, args.latency_jobs).await?;
         bed.trickle(args).await?;
         let latencies = Arc::clone(&bed.latencies);
         bed.ports.close().await;
@@ -182,7 +182,7 @@ struct Bed {
 }
 
 impl Bed {
-    fn new(
+    async fn new(
         dir: &Path,
         part: &str,
         backend: &str,
@@ -196,7 +196,7 @@ impl Bed {
             vec![("data.dir".into(), text.into()), ("queue.backend".into(), backend.into())];
         let options = LoadOptions { overrides, ..LoadOptions::default() };
         let config = Config::load(options).map_err(Failure::config)?;
-        let ports = wire::ports(&config)?;
+        let ports = wire::ports(&config).await?;
         let latencies = Arc::new(Latencies::new(watched));
         let mut registry = Registry::default();
         let handler = BenchHandler { work, latencies: Arc::clone(&latencies) };

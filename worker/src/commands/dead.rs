@@ -13,7 +13,7 @@ use crate::output;
 use crate::wire::{self, Ports};
 
 pub(super) async fn run(command: &Dead, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config)?;
+    let ports = wire::ports(config).await?;
     let result = act(command, &ports).await;
     ports.close().await;
     result

@@ -32,7 +32,7 @@ pub(super) async fn run(args: &Demo, _: &Config) -> Result<Exit, Failure> {
     let material = Material::gather(args, &dir)?;
     let flaky = Flaky::start(assets::bundled("fig.jpg")).await?;
     let config = config(&dir, &material, &flaky)?;
-    let ports = wire::ports(&config)?;
+    let ports = wire::ports(&config).await?;
     let outcome = work(&config, &ports, &material, &flaky).await;
     let told = match outcome {
         Ok((report, took, ids)) => tell(&ports, &dir, &report, took, &ids).await,

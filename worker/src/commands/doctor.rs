@@ -60,15 +60,22 @@ pub(super) async fn run(args: &Doctor, config: &Config) -> Result<Exit, Failure>
             )
         });
     }
-    match wire::ports(config) {
+    match wire::ports(config).await {
         Ok(ports) => {
             findings.extend(queue(config, &ports).await);
             ports.close().await;
         }
         Err(failure) => {
-            let path = config.queue_path();
-            let mend = "mend what the message says, or name another file with queue.path";
-            findings.push(Finding::fault("queue", format!("{}: {failure}", path.display()), mend));
+            let place = match config.queue.backend {
+                Backend::Sqlite => config.queue_path().display().to_string(),
+                Backend::Postgres => "the PostgreSQL server".to_owned(),
+                Backend::Memory => "memory".to_owned(),
+            };
+            findings.push(Finding::fault(
+                "queue",
+                format!("{place}: {failure}"),
+                "mend what the message says, or name another place with queue.path or queue.url",
+            ));
         }
     }
     say(args, &findings)?;

@@ -25,7 +25,7 @@ use crate::wire::{self, Ports};
 const BATCH: usize = 500;
 
 pub(super) async fn run(args: &Enqueue, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config)?;
+    let ports = wire::ports(config).await?;
     let ops = wire::ops(config, &ports)?;
     let result = act(args, config, &ports, &ops).await;
     ports.close().await;

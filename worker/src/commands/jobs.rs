@@ -13,7 +13,7 @@ use crate::output;
 use crate::wire;
 
 pub(super) async fn run(command: &Jobs, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config)?;
+    let ports = wire::ports(config).await?;
     let now = SystemClock.now();
     let mut exit = Exit::Ok;
     match command {

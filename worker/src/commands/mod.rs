@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod enqueue;
 mod jobs;
+mod migrate;
 mod queues;
 mod schema;
 mod status;
@@ -53,6 +54,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Dead(command) => dead::run(&command, &config).await,
         Command::Schema(args) => schema::run(&args, &config),
         Command::Bench(args) => bench::run(&args, &config).await,
+        Command::Migrate => migrate::run(&config).await,
         Command::Doctor(args) => doctor::run(&args, &config).await,
         Command::Completions { .. } | Command::Config(_) => Ok(Exit::Ok),
     }

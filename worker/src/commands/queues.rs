@@ -11,7 +11,7 @@ use crate::output;
 use crate::wire;
 
 pub(super) async fn run(command: &Queues, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config)?;
+    let ports = wire::ports(config).await?;
     let now = SystemClock.now();
     match command {
         Queues::List { json } => {

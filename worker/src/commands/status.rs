@@ -12,7 +12,7 @@ use crate::output;
 use crate::wire::{self, Ports};
 
 pub(super) async fn run(args: &Status, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config)?;
+    let ports = wire::ports(config).await?;
     let result = if args.watch { watch(args, &ports).await } else { once(args, &ports).await };
     ports.close().await;
     result

@@ -26,7 +26,8 @@ pub(super) async fn run(args: &Worker, config: &Config) -> Result<Exit, Failure>
     settings.concurrency = args.concurrency.unwrap_or(settings.concurrency);
     settings.until_idle = args.until_idle;
     let registry = Arc::new(wire::kinds(config, Access::Worker)?);
-    let ports = wire::ports(config)?;
+    let ports = wire::ports(config).await?;
+    ports.announce(&registry).await?;
     let metrics = prometheus::Registry::new();
 
     let stop_admin = CancellationToken::new();

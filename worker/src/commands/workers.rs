@@ -14,7 +14,7 @@ use crate::wire;
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(command: &Workers, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config)?;
+    let ports = wire::ports(config).await?;
     let now = SystemClock.now();
     let exit = match command {
         Workers::List { json } => {

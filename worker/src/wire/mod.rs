@@ -25,8 +25,8 @@ use crate::exit::Failure;
 pub(crate) use queue::Ports;
 
 /// Opens the queue that the configuration names.
-pub(crate) fn ports(config: &Config) -> Result<Ports, Failure> {
-    queue::open(config)
+pub(crate) async fn ports(config: &Config) -> Result<Ports, Failure> {
+    queue::open(config).await
 }
 
 /// On whose rights a handler reads local files, and where its blobs go.

@@ -1,0 +1,8 @@
+INSERT INTO job (id, state, lane, priority, tag, at, kind, tenant, max_attempts, version, run_at,
+                 deadline, payload, traceparent, tracestate, extra, enqueued_at)
+SELECT n.*, $1
+FROM unnest($2::uuid[], $3::smallint[], $4::text[], $5::smallint[], $6::bigint[], $7::bigint[],
+            $8::text[], $9::text[], $10::integer[], $11::integer[], $12::bigint[], $13::bigint[],
+            $14::bytea[], $15::text[], $16::text[], $17::text[]) AS n
+ON CONFLICT (id) DO NOTHING
+RETURNING id
