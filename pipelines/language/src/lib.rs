@@ -5,8 +5,11 @@
 //! them together and turns byte ranges into [`span::Span`]s.
 
 pub mod caption;
+pub mod cta;
 pub mod entities;
+mod hash;
 pub mod language;
 pub mod platform;
 pub mod prices;
+pub mod sentiment;
 pub mod span;

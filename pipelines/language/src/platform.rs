@@ -24,6 +24,12 @@ pub enum Platform {
     YouTube,
     /// LinkedIn.
     LinkedIn,
+    /// Threads: the rules of Instagram, whose accounts it shares.
+    Threads,
+    /// Pinterest: the rules of Instagram.
+    Pinterest,
+    /// WhatsApp, where signs mean nothing to the platform: the rules of Instagram.
+    WhatsApp,
 }
 
 /// What differs between platforms, as plain switches the finders read.
@@ -72,7 +78,10 @@ impl Rules {
             Some(Platform::YouTube) => Self { hyphens_in_names: true, ..common },
             Some(Platform::Facebook) => Self { name_max: 50, ..common },
             Some(Platform::LinkedIn) => Self { hyphens_in_names: true, name_max: 100, ..common },
-            Some(Platform::Instagram) | None => common,
+            Some(
+                Platform::Instagram | Platform::Threads | Platform::Pinterest | Platform::WhatsApp,
+            )
+            | None => common,
         }
     }
 }
@@ -83,7 +92,18 @@ mod tests {
 
     #[test]
     fn platforms_are_named_in_lower_case_on_the_wire() {
-        let names = ["x", "tiktok", "instagram", "facebook", "youtube", "linkedin", "twitter"];
+        let names = [
+            "x",
+            "tiktok",
+            "instagram",
+            "facebook",
+            "youtube",
+            "linkedin",
+            "threads",
+            "pinterest",
+            "whatsapp",
+            "twitter",
+        ];
         for name in names {
             let wire = format!("\"{name}\"");
             let platform: Platform = serde_json::from_str(&wire).unwrap();
@@ -95,7 +115,11 @@ mod tests {
 
     #[test]
     fn no_platform_means_the_rules_of_instagram() {
-        assert_eq!(Rules::of(None), Rules::of(Some(Platform::Instagram)));
+        for same in
+            [Platform::Instagram, Platform::Threads, Platform::Pinterest, Platform::WhatsApp]
+        {
+            assert_eq!(Rules::of(None), Rules::of(Some(same)));
+        }
         assert!(Rules::of(Some(Platform::X)).twitter);
     }
 }

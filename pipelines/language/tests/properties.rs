@@ -8,7 +8,7 @@ use flotilla_language::span::Span;
 use proptest::prelude::*;
 use serde_json::Value;
 
-const PLATFORMS: [Option<Platform>; 7] = [
+const PLATFORMS: [Option<Platform>; 10] = [
     None,
     Some(Platform::X),
     Some(Platform::TikTok),
@@ -16,6 +16,9 @@ const PLATFORMS: [Option<Platform>; 7] = [
     Some(Platform::Facebook),
     Some(Platform::YouTube),
     Some(Platform::LinkedIn),
+    Some(Platform::Threads),
+    Some(Platform::Pinterest),
+    Some(Platform::WhatsApp),
 ];
 
 /// Pieces that finders react to, in any order.

@@ -1,14 +1,18 @@
 //! Writes predictions in the format of the scorers that judge this crate.
 //!
-//! `predict entities|emoji|language|price_parser|spans|duckling|promo FILE.jsonl > PRED.jsonl`
+//! `predict entities|emoji|language|sentiment|annot|price_parser|spans|duckling|promo FILE.jsonl > PRED.jsonl`;
+//! `predict caption` writes every fact of each caption, to compare two builds.
 
+mod annot;
 mod entities;
 mod language;
 mod money;
+mod sentiment;
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::process::ExitCode;
 
+use flotilla_language::caption::{Request, parse};
 use serde_json::{Value, json};
 
 type Predict = fn(&Value) -> Value;
@@ -21,6 +25,10 @@ fn main() -> ExitCode {
     let predict: Predict = match scorer.as_str() {
         "entities" | "emoji" => |case| json!({"id": case["id"], "output": entities::predict(case)}),
         "language" => |case| json!({"id": case["id"], "label": language::predict(case)}),
+        "caption" => caption,
+        "sentiment" => sentiment::predict,
+        "features" => sentiment::features,
+        "annot" => annot::predict,
         "price_parser" => money::price_parser,
         "spans" => money::spans,
         "duckling" => money::duckling,
@@ -34,6 +42,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Everything that is read out of the case's text.
+fn caption(case: &Value) -> Value {
+    let request = Request {
+        text: case["text"].as_str().unwrap_or_default().to_owned(),
+        platform: serde_json::from_value(case["platform"].clone()).ok(),
+        language: case["language"].as_str().map(str::to_owned),
+        country: case["country"].as_str().map(str::to_owned),
+    };
+    json!({"id": case["id"], "output": parse(&request)})
 }
 
 fn usage(problem: &str) -> ExitCode {

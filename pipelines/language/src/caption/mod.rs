@@ -1,9 +1,11 @@
 //! Puts the finders together: one caption in, all its facts with spans out.
 
+mod appeal;
 mod types;
 
 use std::ops::Range;
 
+pub use appeal::Cta;
 pub use types::{
     Caption, Cashtag, Code, Discount, Email, Emoji, Hashtag, Language, LanguagePart, Mention, Mode,
     Phone, Price, Request, Url,
@@ -29,6 +31,8 @@ pub fn parse(request: &Request) -> Caption {
     let mut notes = Vec::new();
     let language = language(text, &found, request.language.as_deref(), &offsets, &mut notes);
     let money = money(request, &found, &language);
+    let sentiment = appeal::sentiment(text, &found, &language.code, request.platform);
+    let ctas = appeal::ctas(text, &found, &money.codes, &offsets);
     let mut caption = Caption {
         language,
         hashtags: Vec::new(),
@@ -41,6 +45,8 @@ pub fn parse(request: &Request) -> Caption {
         prices: money.prices.into_iter().map(|p| price_of(p, &offsets)).collect(),
         discounts: money.discounts.into_iter().map(|d| discount_of(d, &offsets)).collect(),
         codes: money.codes.into_iter().map(|c| code_of(c, &offsets)).collect(),
+        sentiment,
+        ctas,
         mode: Mode::Local,
         notes,
     };
@@ -150,7 +156,7 @@ fn without_prose(
     hint: Option<&str>,
 ) -> (Detected, Option<String>) {
     let tags = found.iter().filter(|f| f.kind == Kind::Hashtag).map(|f| f.value.clone());
-    let of_tags = language::detect(text, &tags.collect::<Vec<_>>(), None);
+    let of_tags = language::detect_in_tags(text, &tags.collect::<Vec<_>>());
     let told = prose.code != language::UNDETERMINED;
     // Tags are names and words run together: only what is certain of them counts.
     let certain = of_tags.code != language::UNDETERMINED && of_tags.confidence >= language::SURE;

@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::appeal::Cta;
 use crate::platform::Platform;
 use crate::prices::{Decimal, DiscountKind, Role};
+use crate::sentiment::Sentiment;
 use crate::span::Span;
 
 /// A caption and what is known about it beforehand.
@@ -49,6 +51,10 @@ pub struct Caption {
     pub discounts: Vec<Discount>,
     /// Promotion codes.
     pub codes: Vec<Code>,
+    /// The mood of the whole.
+    pub sentiment: Sentiment,
+    /// What the reader is asked to do, in text order.
+    pub ctas: Vec<Cta>,
     /// What found all this.
     pub mode: Mode,
     /// Doubts and choices the reader should know of.

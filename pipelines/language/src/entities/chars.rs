@@ -63,16 +63,60 @@ const ZEROS: [u32; 66] = [
     0x16B50, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1E140, 0x1E2F0, 0x1E950, 0x1FBF0,
 ];
 
+/// Whether one of 256 code points in a row is a decimal digit, up to U+1FFFF: most are not, and
+/// then [`ZEROS`] need not be searched.
+const DIGIT_PAGES: [bool; 512] = {
+    let mut pages = [false; 512];
+    let mut i = 0;
+    while i < ZEROS.len() {
+        pages[(ZEROS[i] >> 8) as usize] = true;
+        pages[((ZEROS[i] + 9) >> 8) as usize] = true;
+        i += 1;
+    }
+    pages
+};
+
 /// The value of a decimal digit of any script: `٣`, `３` and `𝟯` are 3.
 #[must_use]
+#[inline]
 pub fn decimal(c: char) -> Option<u8> {
     if c.is_ascii() {
         return c.is_ascii_digit().then(|| c as u8 - b'0');
     }
     let code = c as u32;
+    if !DIGIT_PAGES.get((code >> 8) as usize).is_some_and(|page| *page) {
+        return None;
+    }
     let run = ZEROS.partition_point(|zero| *zero <= code) - 1;
     let value = code - ZEROS[run];
     (value < 10).then_some(value as u8)
+}
+
+/// Whether a character beyond ASCII is a letter, for the ranges that captions are written in, so
+/// that the tables of the standard library need not be searched. None of these is a numeral.
+#[inline]
+fn is_common_letter(c: char) -> Option<bool> {
+    Some(match c as u32 {
+        0xD7 | 0xF7 => false,
+        0xC0..=0x2C1 | 0x400..=0x481 | 0x48A..=0x52F | 0x620..=0x657 | 0x1E00..=0x1F15 => true,
+        0x3A3..=0x3F5 | 0x5D0..=0x5EA | 0x904..=0x93B | 0x93D..=0x94C | 0x10D0..=0x10FA => true,
+        0xE01..=0xE3A | 0xE40..=0xE46 => true,
+        0xE47..=0xE4C => false,
+        0x3041..=0x3096 | 0x30A1..=0x30FA | 0x4E00..=0x9FFF | 0xAC00..=0xD7A3 => true,
+        0x2000..=0x2070 | 0x2190..=0x24B5 | 0x24EA..=0x2BFF | 0x3000..=0x3004 => false,
+        0xFE00..=0xFE1F | 0x1F18A..=0x1FBEF => false,
+        _ => return None,
+    })
+}
+
+/// The same as [`char::is_alphabetic`], sooner.
+#[must_use]
+#[inline]
+pub fn is_alphabetic(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_alphabetic();
+    }
+    is_common_letter(c).unwrap_or_else(|| c.is_alphabetic())
 }
 
 /// A letter or a combining mark; letter-like symbols (Ⓐ, 🅰) and letter numbers (Ⅷ) are neither.
@@ -81,9 +125,11 @@ pub fn is_letter_or_mark(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphabetic();
     }
-    let symbol = matches!(c as u32, 0x24B6..=0x24E9 | 0x1F130..=0x1F189);
-    (c.is_alphabetic() && !symbol && !c.is_numeric())
-        || unicode_normalization::char::is_combining_mark(c)
+    let letter = || {
+        let symbol = matches!(c as u32, 0x24B6..=0x24E9 | 0x1F130..=0x1F189);
+        c.is_alphabetic() && !symbol && !c.is_numeric()
+    };
+    is_common_letter(c).unwrap_or_else(letter) || unicode_normalization::char::is_combining_mark(c)
 }
 
 /// A character of a hashtag: letter, mark, decimal digit, underscore, or one of the joiners and
@@ -212,6 +258,17 @@ mod tests {
             assert_eq!(decimal(no), None, "{no}");
         }
         assert!(ZEROS.is_sorted());
+    }
+
+    #[test]
+    fn the_short_ways_agree_with_the_tables() {
+        for c in '\0'..=char::MAX {
+            assert_eq!(is_alphabetic(c), c.is_alphabetic(), "{:x}", c as u32);
+            let numeral = !c.is_ascii() && is_common_letter(c) == Some(true) && c.is_numeric();
+            assert!(!numeral, "{:x}", c as u32);
+            let run = ZEROS.iter().find(|zero| (**zero..**zero + 10).contains(&(c as u32)));
+            assert_eq!(decimal(c), run.map(|zero| (c as u32 - zero) as u8), "{:x}", c as u32);
+        }
     }
 
     #[test]

@@ -28,19 +28,16 @@ pub fn find(text: &str) -> Vec<Emoji> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let mut at = 0;
-    while at < bytes.len() {
+    while let Some(ascii) = bytes[at..].iter().position(|b| !b.is_ascii()) {
+        let keycap = ascii > 0 && is_keycap(bytes, at + ascii - 1);
+        at += ascii - usize::from(keycap);
         let b = bytes[at];
-        if b < 0x80 {
-            if !is_keycap(bytes, at) {
-                at += 1;
-                continue;
-            }
-        } else if !may_lead(b) {
+        if !keycap && !may_lead(b) {
             at += width(b);
             continue;
         }
         let step = match text[at..].chars().next() {
-            Some(c) if b < 0x80 || may_start(c) => match longest(&text[at..]) {
+            Some(c) if keycap || may_start(c) => match longest(&text[at..]) {
                 Some((len, name)) => {
                     found.push(Emoji { range: at..at + len, name });
                     len

@@ -97,9 +97,29 @@ fn separator(c: char) -> bool {
     matches!(c, ' ' | '\u{A0}' | '\u{202F}' | '-' | '\u{2010}'..='\u{2013}' | '.' | '(' | ')' | '/')
 }
 
+/// Where the next digit stands; ASCII is passed over byte by byte.
+fn next_digit(text: &str, from: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = from;
+    while let Some(b) = bytes.get(at) {
+        if !b.is_ascii() {
+            let c = text[at..].chars().next()?;
+            if decimal(c).is_some() {
+                return Some(at);
+            }
+            at += c.len_utf8();
+        } else if b.is_ascii_digit() {
+            return Some(at);
+        } else {
+            at += 1;
+        }
+    }
+    None
+}
+
 /// The next group of digits that no letter or digit touches, with the groups joined to it.
 fn next_number(text: &str, from: usize) -> Option<Number> {
-    let start = from + text[from..].find(|c| decimal(c).is_some())?;
+    let start = next_digit(text, from)?;
     let mut number =
         Number { range: start..start, digits: 0, groups: Vec::new(), separators: Vec::new() };
     let (mut group, mut gap) = (0, 0);

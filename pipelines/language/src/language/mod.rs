@@ -2,15 +2,19 @@
 //!
 //! The script decides where it can. Texts in Latin, Cyrillic and Devanagari letters are judged by
 //! function words and telling letters first; statistics (`whatlang`) are asked only where those
-//! are silent and the text is long enough, because on short texts they guess wildly.
+//! are silent and the text is long enough, because on short texts they guess wildly. They also cost
+//! more than all the rest of a caption together.
 
 mod script;
 mod words;
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use script::Script;
 use whatlang::{Detector, Lang};
+
+use crate::entities::chars::is_alphabetic;
 
 /// The code for "cannot be told".
 pub const UNDETERMINED: &str = "und";
@@ -51,6 +55,28 @@ struct Run {
 /// (a code) decides when the text does not.
 #[must_use]
 pub fn detect(text: &str, ranges: &[Range<usize>], hint: Option<&str>) -> Detected {
+    detect_by(text, ranges, hint, Evidence::All)
+}
+
+/// The same for hashtags: names and words run together, of which statistics make nothing sound.
+#[must_use]
+pub(crate) fn detect_in_tags(text: &str, tags: &[Range<usize>]) -> Detected {
+    detect_by(text, tags, None, Evidence::ScriptAndWords)
+}
+
+/// What may decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Evidence {
+    All,
+    ScriptAndWords,
+}
+
+fn detect_by(
+    text: &str,
+    ranges: &[Range<usize>],
+    hint: Option<&str>,
+    evidence: Evidence,
+) -> Detected {
     let runs = runs(text, ranges);
     let mut scripts: Vec<(Script, usize)> = Vec::new();
     for run in &runs {
@@ -64,7 +90,7 @@ pub fn detect(text: &str, ranges: &[Range<usize>], hint: Option<&str>) -> Detect
     let has_kana = scripts.iter().any(|(script, _)| *script == Script::Kana);
     let verdicts: Vec<(Script, Verdict)> = scripts
         .iter()
-        .map(|(script, _)| (*script, judge(*script, &sample(text, &runs, *script), has_kana)))
+        .map(|(script, _)| (*script, judge(*script, text, &runs, has_kana, evidence)))
         .collect();
     let parts = parts(&runs, &verdicts);
     let weight = scripts.first().map_or(0, |(_, weight)| *weight);
@@ -85,21 +111,43 @@ pub fn detect(text: &str, ranges: &[Range<usize>], hint: Option<&str>) -> Detect
 fn runs(text: &str, ranges: &[Range<usize>]) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for range in ranges {
-        let mut fresh = true;
-        for (i, c) in text[range.clone()].char_indices() {
-            let Some(script) = Script::of(c) else { continue };
-            let (start, end) = (range.start + i, range.start + i + c.len_utf8());
+        let first = runs.len();
+        let mut add = |script: Script, range: Range<usize>, weight: usize| {
+            let fresh = runs.len() == first;
             match runs.last_mut() {
                 Some(run) if run.script == script && !fresh => {
-                    run.range.end = end;
-                    run.weight += script.weight();
+                    run.range.end = range.end;
+                    run.weight += weight;
                 }
-                _ => runs.push(Run { script, range: start..end, weight: script.weight() }),
+                _ => runs.push(Run { script, range, weight }),
             }
-            fresh = false;
+        };
+        let mut at = range.start;
+        while at < range.end {
+            let rest = &text.as_bytes()[at..range.end];
+            let ascii = rest.iter().position(|b| !b.is_ascii()).unwrap_or(rest.len());
+            if let Some((letters, count)) = ascii_letters(&rest[..ascii]) {
+                add(Script::Latin, at + letters.start..at + letters.end, count);
+            }
+            at += ascii;
+            for c in text[at..range.end].chars().take_while(|c| !c.is_ascii()) {
+                let end = at + c.len_utf8();
+                if let Some(script) = Script::of(c) {
+                    add(script, at..end, script.weight());
+                }
+                at = end;
+            }
         }
     }
     runs
+}
+
+/// From the first letter to the last of a piece of ASCII, and how many there are.
+fn ascii_letters(bytes: &[u8]) -> Option<(Range<usize>, usize)> {
+    let start = bytes.iter().position(u8::is_ascii_alphabetic)?;
+    let end = bytes.iter().rposition(u8::is_ascii_alphabetic)? + 1;
+    let count = bytes[start..end].iter().filter(|b| b.is_ascii_alphabetic()).count();
+    Some((start..end, count))
 }
 
 /// The beginning of what is written in one script, words apart.
@@ -118,7 +166,7 @@ fn sample(text: &str, runs: &[Run], script: Script) -> String {
     sample
 }
 
-fn judge(script: Script, sample: &str, has_kana: bool) -> Verdict {
+fn judge(script: Script, text: &str, runs: &[Run], has_kana: bool, evidence: Evidence) -> Verdict {
     const RULE: &str = "language:script";
     match script {
         Script::Sole(code) => (code, 0.98, RULE),
@@ -126,20 +174,24 @@ fn judge(script: Script, sample: &str, has_kana: bool) -> Verdict {
         Script::Han if has_kana => ("ja", 0.95, RULE),
         Script::Han => ("zh", 0.95, RULE),
         Script::Arabic => {
-            let (code, confidence) = script::of_arabic(sample);
+            let (code, confidence) = script::of_arabic(&sample(text, runs, script));
             (code, confidence, "language:letters")
         }
-        Script::Cyrillic => match script::of_cyrillic(sample) {
-            Some((code, confidence)) => (code, confidence, "language:letters"),
-            None => statistics(sample, CYRILLIC).unwrap_or(("ru", 0.5, RULE)),
-        },
-        Script::Devanagari => statistics(sample, DEVANAGARI).unwrap_or(("hi", 0.7, RULE)),
-        Script::Latin => latin(sample),
+        Script::Cyrillic => {
+            let sample = sample(text, runs, script);
+            match script::of_cyrillic(&sample) {
+                Some((code, confidence)) => (code, confidence, "language:letters"),
+                None => statistics(&sample, &CYRILLIC, evidence).unwrap_or(("ru", 0.5, RULE)),
+            }
+        }
+        Script::Devanagari => statistics(&sample(text, runs, script), &DEVANAGARI, evidence)
+            .unwrap_or(("hi", 0.7, RULE)),
+        Script::Latin => latin(&sample(text, runs, script), evidence),
     }
 }
 
-fn latin(sample: &str) -> Verdict {
-    let lower = sample.to_lowercase().replace('’', "'");
+fn latin(sample: &str, evidence: Evidence) -> Verdict {
+    let lower = lowered(sample);
     let vote = words::vote(&lower);
     if let Some(vote) = vote
         && (vote.points >= vote.second + 4 || (vote.points >= 3 && vote.words <= 4))
@@ -150,7 +202,7 @@ fn latin(sample: &str) -> Verdict {
         let margin = (vote.points - vote.second) as f32 / (vote.points + 2) as f32;
         return (vote.code, 0.55 + 0.42 * margin, "language:words");
     }
-    let guess = statistics(&lower, LATIN);
+    let guess = statistics(&lower, &LATIN, evidence);
     match vote.filter(|vote| vote.points > vote.second) {
         // Few words speak louder than statistics that doubt themselves.
         Some(vote) if guess.is_none_or(|(_, sure, _)| sure < SURE) => {
@@ -160,10 +212,38 @@ fn latin(sample: &str) -> Verdict {
     }
 }
 
-const CYRILLIC: &[Lang] = &[Lang::Rus, Lang::Ukr, Lang::Bul, Lang::Mkd, Lang::Srp, Lang::Bel];
-const DEVANAGARI: &[Lang] = &[Lang::Hin, Lang::Mar, Lang::Nep];
+/// Lower case, with plain apostrophes.
+fn lowered(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let mut lower = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '\0'..='\u{7f}' => lower.push(c.to_ascii_lowercase()),
+            '’' => lower.push('\''),
+            // Emoji and signs have no cases.
+            '\u{2190}'..='\u{245f}' | '\u{2500}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}' => {
+                lower.push(c);
+            }
+            _ => lower.extend(c.to_lowercase()),
+        }
+    }
+    lower
+}
+
+/// A detector for some languages, built once.
+type Statistics = LazyLock<Detector>;
+
+static CYRILLIC: Statistics = LazyLock::new(|| {
+    let languages = [Lang::Rus, Lang::Ukr, Lang::Bul, Lang::Mkd, Lang::Srp, Lang::Bel];
+    Detector::with_allowlist(languages.to_vec())
+});
+static DEVANAGARI: Statistics =
+    LazyLock::new(|| Detector::with_allowlist(vec![Lang::Hin, Lang::Mar, Lang::Nep]));
+static LATIN: Statistics = LazyLock::new(|| Detector::with_allowlist(LATIN_LANGUAGES.to_vec()));
 /// Languages captions are commonly written in; rare ones attract short texts they have no part in.
-const LATIN: &[Lang] = &[
+const LATIN_LANGUAGES: &[Lang] = &[
     Lang::Eng,
     Lang::Spa,
     Lang::Por,
@@ -192,12 +272,15 @@ const LATIN: &[Lang] = &[
     Lang::Tgl,
 ];
 
-fn statistics(sample: &str, allowed: &[Lang]) -> Option<Verdict> {
-    let letters = sample.chars().filter(|c| c.is_alphabetic()).count();
+fn statistics(sample: &str, detector: &Statistics, evidence: Evidence) -> Option<Verdict> {
+    if evidence != Evidence::All {
+        return None;
+    }
+    let letters = sample.chars().filter(|c| is_alphabetic(*c)).count();
     if letters < FEWEST_LETTERS {
         return None;
     }
-    let info = Detector::with_allowlist(allowed.to_vec()).detect(sample)?;
+    let info = detector.detect(sample)?;
     let sure = info.confidence() as f32;
     // Short and unsure is how the wild guesses look.
     if !info.is_reliable() && letters < 40 {

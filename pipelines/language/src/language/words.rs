@@ -1,7 +1,11 @@
 //! Function words and letters that give a language away in texts too short for statistics.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::LazyLock;
+
+use crate::entities::chars::is_alphabetic;
+use crate::hash::WordHasher;
 
 /// Languages that vote, and the words that vote for them. A word may stand in several rows: its
 /// vote then counts for each. Chosen by hand among the commonest words of each language.
@@ -19,7 +23,7 @@ const WORDS: [(&str, &str); 18] = [
             man women men summer winter spring birthday dinner lunch beach party ready never always \
             every another some any much many most only too very really still even back off down \
             away again someone something nothing everything thank thanks please check follow link \
-            bio post video watch free sale off style fashion shoes shirt dress pink white black \
+            bio post video watch free sale style fashion shoes shirt dress pink white black \
             blue red gold food beer coffee drink eat made makes making take took come came said \
             say wait keep find found give share comment tag win own can't won't that's what's \
             there's you're i've i'll we're us him as no like closer favourite favorite beautiful \
@@ -144,14 +148,57 @@ const LETTER_VOTE: u32 = 2;
 /// One letter counts this often at most.
 const LETTER_CAP: u32 = 4;
 
-static VOTES: LazyLock<HashMap<&'static str, Vec<usize>>> = LazyLock::new(|| {
-    let mut votes: HashMap<&'static str, Vec<usize>> = HashMap::new();
-    for (row, (_, words)) in WORDS.iter().enumerate() {
-        for word in words.split_whitespace() {
-            votes.entry(word).or_default().push(row);
+/// Every code that can win: the rows of [`WORDS`], then those of [`LETTERS`] that are none of them.
+const CANDIDATES: usize = WORDS.len() + 5;
+
+/// What a vote reads, built once.
+struct Tables {
+    codes: [&'static str; CANDIDATES],
+    /// For each word the rows it stands in, one bit each.
+    words: HashMap<&'static str, u32, BuildHasherDefault<WordHasher>>,
+    /// For each code point from U+0080 to U+025F, then from U+1E00 to U+1EFF, the rows of
+    /// [`LETTERS`] it stands in.
+    letters: [u16; NEAR + FAR],
+    /// For each row of [`LETTERS`] its candidate.
+    of_letters: [usize; LETTERS.len()],
+}
+
+const NEAR: usize = 0x260 - 0x80;
+const FAR: usize = 0x100;
+
+/// Where a letter stands in [`Tables::letters`].
+fn letter_slot(c: char) -> Option<usize> {
+    match c as usize {
+        code @ 0x80..0x260 => Some(code - 0x80),
+        code @ 0x1E00..0x1F00 => Some(NEAR + code - 0x1E00),
+        _ => None,
+    }
+}
+
+static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+    let mut words: HashMap<&'static str, u32, _> =
+        HashMap::with_capacity_and_hasher(2048, BuildHasherDefault::default());
+    let mut codes = [""; CANDIDATES];
+    for (row, (code, list)) in WORDS.iter().enumerate() {
+        codes[row] = code;
+        for word in list.split_whitespace() {
+            *words.entry(word).or_default() |= 1 << row;
         }
     }
-    votes
+    let mut letters = [0; NEAR + FAR];
+    let mut of_letters = [0; LETTERS.len()];
+    let mut known = WORDS.len();
+    for (row, (code, list)) in LETTERS.iter().enumerate() {
+        of_letters[row] = codes[..known].iter().position(|c| c == code).unwrap_or_else(|| {
+            codes[known] = code;
+            known += 1;
+            known - 1
+        });
+        for slot in list.chars().filter_map(letter_slot) {
+            letters[slot] |= 1 << row;
+        }
+    }
+    Tables { codes, words, letters, of_letters }
 });
 
 /// The outcome of a vote.
@@ -169,49 +216,74 @@ pub(super) struct Vote {
 /// Counts the votes of the words and letters of a text in Latin script. Of equals the first in
 /// the tables wins.
 pub(super) fn vote(lower: &str) -> Option<Vote> {
-    let mut points: Vec<(&'static str, u32)> = WORDS.iter().map(|(code, _)| (*code, 0)).collect();
+    let tables = &*TABLES;
+    let mut points = [0; CANDIDATES];
     let mut words = 0;
-    for word in lower.split(|c: char| !c.is_alphabetic() && c != '\'') {
-        let word = word.trim_matches('\'');
-        if word.is_empty() {
-            continue;
-        }
+    for word in words_of(lower) {
         words += 1;
-        let Some(rows) = VOTES.get(word) else { continue };
+        let Some(rows) = tables.words.get(word) else { continue };
         // A word that several languages share says less than one of a single language.
         // Single letters are abbreviations as often as words.
-        let worth = match (rows.len(), word.chars().count()) {
-            (_, 1) => 1,
+        let worth = match (rows.count_ones(), is_one_letter(word)) {
+            (_, true) => 1,
             (1, _) => 3,
             _ => 2,
         };
-        for row in rows {
-            points[*row].1 += worth;
+        let mut rows = *rows;
+        while rows != 0 {
+            points[rows.trailing_zeros() as usize] += worth;
+            rows &= rows - 1;
         }
     }
     if !lower.is_ascii() {
-        for (code, letters) in LETTERS {
-            let count = lower.chars().filter(|c| letters.contains(*c)).count() as u32;
-            let gain = count.min(LETTER_CAP) * LETTER_VOTE;
-            match points.iter_mut().find(|(known, _)| *known == code) {
-                Some((_, sum)) => *sum += gain,
-                None => points.push((code, gain)),
+        let mut counts = [0; LETTERS.len()];
+        for slot in lower.chars().filter_map(letter_slot) {
+            let mut rows = tables.letters[slot];
+            while rows != 0 {
+                counts[rows.trailing_zeros() as usize] += 1;
+                rows &= rows - 1;
             }
         }
+        for (count, row) in counts.into_iter().zip(tables.of_letters) {
+            points[row] += LETTER_CAP.min(count) * LETTER_VOTE;
+        }
     }
-    let mut best: Option<(&'static str, u32)> = None;
+    let mut best = 0;
     let mut second = 0;
-    for (code, sum) in points {
-        match best {
-            Some((_, top)) if sum <= top => second = second.max(sum),
-            _ => {
-                second = best.map_or(0, |(_, top)| top);
-                best = Some((code, sum));
-            }
+    for (row, sum) in points.into_iter().enumerate().skip(1) {
+        if sum > points[best] {
+            (best, second) = (row, points[best]);
+        } else {
+            second = second.max(sum);
         }
     }
-    let (code, points) = best?;
+    let (code, points) = (tables.codes[best], points[best]);
     (points > 0).then_some(Vote { code, points, second, words })
+}
+
+/// The words of a text: letters and the apostrophes between them.
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let start = rest.find(is_inside)?;
+            rest = &rest[start..];
+            let end = rest.find(|c| !is_inside(c)).unwrap_or(rest.len());
+            let word = rest[..end].trim_matches('\'');
+            rest = &rest[end..];
+            if !word.is_empty() {
+                return Some(word);
+            }
+        }
+    })
+}
+
+fn is_inside(c: char) -> bool {
+    is_alphabetic(c) || c == '\''
+}
+
+fn is_one_letter(word: &str) -> bool {
+    word.len() <= 4 && word.chars().nth(1).is_none()
 }
 
 #[cfg(test)]
@@ -233,5 +305,14 @@ mod tests {
             assert!(vote.points > vote.second);
         }
         assert_eq!(vote("hermes birkin"), None);
+    }
+
+    #[test]
+    fn every_letter_of_the_table_has_its_place_and_every_code_a_row() {
+        for (code, letters) in LETTERS {
+            assert!(TABLES.codes.contains(&code), "{code}");
+            assert!(letters.chars().all(|c| letter_slot(c).is_some()), "{code}");
+        }
+        assert!(TABLES.codes.iter().all(|code| !code.is_empty()));
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Found {
 
 const MARKS_BEFORE: [char; 16] =
     [':', '"', '\'', '“', '”', '«', '»', '「', '『', '【', '[', '(', '-', '👉', '➡', '*'];
+/// Codes joined by "or" behind one word; a code word among them begins anew.
+const MOST_JOINED: usize = 32;
 /// Words that stand between "code" and the code.
 const FILLERS: [&str; 12] =
     ["is", "use", "enter", "called", "adalah", "es", "é", "là", "ist", "la", "le", "word"];
@@ -70,8 +72,9 @@ impl Scan<'_, '_> {
         } else if self.gap(at) == Gap::Line {
             return;
         }
-        while let Some((found, next)) = self.code_at(at, cue, marked) {
-            if out.iter().all(|f| f.range.end <= found.range.start) {
+        for _ in 0..MOST_JOINED {
+            let Some((found, next)) = self.code_at(at, cue, marked) else { return };
+            if out.last().is_none_or(|last| last.range.end <= found.range.start) {
                 out.push(found);
             }
             let joins = ["or", "and", "&", "/", "ou", "o", "oder", "und", "+", ",", "y", "e", "et"];

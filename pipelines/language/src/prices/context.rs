@@ -140,9 +140,17 @@ impl Scan<'_, '_> {
 
     /// Numbers without a currency that words or signs beside them call a price.
     pub(super) fn unsigned(&self, taken: &[Money]) -> Vec<Money> {
-        let free = |from: usize, to: usize| taken.iter().all(|m| to <= m.from || m.to <= from);
+        let mut used = vec![false; self.tokens.len()];
+        for money in taken {
+            used[money.from..money.to].fill(true);
+        }
+        let free = |from: usize, to: usize| !used[from..to].contains(&true);
         let mut out: Vec<Money> = Vec::new();
         for at in 0..self.tokens.len() {
+            // Only digits make a price without a currency.
+            if self.tokens[at].figure().is_none() {
+                continue;
+            }
             let Some(number) = self.number(at, None) else { continue };
             let overlap = out.last().is_some_and(|m: &Money| m.to > at);
             if overlap || !free(at, number.to) || number.article || !self.price_like(&number) {
@@ -198,7 +206,12 @@ impl Scan<'_, '_> {
         if self.struck_before(number, taken) {
             return Some(("was_now_pair", 0.7));
         }
-        let near = taken.iter().rev().find(|m| m.to <= number.from && number.from - m.to <= 4)?;
+        // In order and apart, so that what ends this near is among the last few.
+        let before = taken.partition_point(|m| m.from < number.from);
+        let near = taken[before.saturating_sub(8)..before]
+            .iter()
+            .rev()
+            .find(|m| m.to <= number.from && number.from - m.to <= 4)?;
         let before = number.from == near.to + 1 && has_cue(&self.tokens[near.to], Cue::Was);
         if before && number.value > near.value && self.clause_ends(number.to) {
             return Some(("was_now_pair", 0.75));
@@ -214,10 +227,9 @@ impl Scan<'_, '_> {
 
     /// "2800-10%=2520€", "50 → 30 €": the number before a cheaper price.
     fn struck_before(&self, number: &Number, taken: &[Money]) -> bool {
-        let Some(next) = taken.iter().find(|m| m.from >= number.to && m.from - number.to <= 5)
-        else {
-            return false;
-        };
+        let behind = taken.partition_point(|m| m.from < number.to);
+        let next = taken.get(behind).filter(|m| m.from - number.to <= 5);
+        let Some(next) = next else { return false };
         let between = number.to..next.from;
         let sum = between.clone().any(|at| self.mark(at, &['=']))
             && between.clone().any(|at| self.has(at, Tag::Percent));

@@ -6,7 +6,7 @@ use super::decimal::Decimal;
 use super::lex::{Body, Gap};
 use super::lexicon::{Cue, Tag};
 use super::money::{Money, Scan, has_cue};
-use super::percent::Percentage;
+use super::percent::{Percentage, holds};
 use super::{DiscountKind, Role};
 
 /// A discount and the tokens it is made of.
@@ -37,8 +37,12 @@ impl Scan<'_, '_> {
     ) -> (Vec<Deal>, Vec<usize>) {
         let mut deals = self.multi_buys(money);
         self.word_deals(&mut deals);
+        // Percentages lie apart, so that none of them is inside the deal of another.
+        let inside = self.covered(&deals, 0);
         for percent in percents {
-            if let Some(deal) = self.percent_deal(percent, percents, &deals) {
+            if !inside[percent.from..percent.to].contains(&true)
+                && let Some(deal) = self.percent_deal(percent, percents)
+            {
                 deals.push(deal);
             }
         }
@@ -61,6 +65,16 @@ impl Scan<'_, '_> {
         (deals, used)
     }
 
+    /// For each token whether a deal covers it or lies no further than `around` tokens away.
+    fn covered(&self, deals: &[Deal], around: usize) -> Vec<bool> {
+        let mut covered = vec![false; self.tokens.len()];
+        for deal in deals {
+            let to = (deal.to + around).min(covered.len());
+            covered[deal.from.saturating_sub(around)..to].fill(true);
+        }
+        covered
+    }
+
     fn clause(&self, from: usize, to: usize) -> (Range<usize>, Range<usize>) {
         let stop = |at: usize| {
             self.mark(at, &['.', '!', '?', ';', '|', '•']) && self.gap(at + 1) != Gap::None
@@ -80,22 +94,15 @@ impl Scan<'_, '_> {
         (low..from, to..high)
     }
 
-    fn percent_deal(
-        &self,
-        percent: &Percentage,
-        all: &[Percentage],
-        deals: &[Deal],
-    ) -> Option<Deal> {
-        let inside = deals.iter().any(|d| percent.from < d.to && d.from < percent.to);
+    fn percent_deal(&self, percent: &Percentage, all: &[Percentage]) -> Option<Deal> {
         let value =
             percent.off.or(percent.value.map(|v| if percent.minus { v.negated() } else { v }))?;
         let in_bounds = value > Decimal::ZERO && value <= Decimal::whole(100);
-        if inside || !in_bounds {
+        if !in_bounds {
             return None;
         }
         let (before, after) = self.clause(percent.from, percent.to);
-        let other =
-            |at: usize| all.iter().any(|p| p.from != percent.from && (p.from..p.to).contains(&at));
+        let other = |at: usize| holds(all, at, percent.from);
         let off_after = after
             .clone()
             .take(4)
@@ -296,11 +303,21 @@ impl Scan<'_, '_> {
     /// "buy 2 get 1 free", "2x1", "3 for 2", "1+1".
     fn multi_buys(&self, money: &[Money]) -> Vec<Deal> {
         let mut out: Vec<Deal> = Vec::new();
+        let mut paid = vec![false; self.tokens.len()];
+        for money in money {
+            paid[money.from..money.to].fill(true);
+        }
         for at in 0..self.tokens.len() {
-            if out.last().is_some_and(|d| at < d.to) {
+            // A count stands here or next, or the word itself says it.
+            let tells = |at: usize| {
+                self.tokens
+                    .get(at)
+                    .is_some_and(|t| matches!(t.body, Body::Figure(_) | Body::Known(_)))
+            };
+            if !tells(at) && !tells(at + 1) || out.last().is_some_and(|d| at < d.to) {
                 continue;
             }
-            let free = |to: usize| !money.iter().any(|m| at < m.to && m.from < to);
+            let free = |to: usize| !paid[at..to.min(paid.len())].contains(&true);
             let end = self
                 .named_multi_buy(at)
                 .or_else(|| self.counted_multi_buy(at))
@@ -444,10 +461,11 @@ impl Scan<'_, '_> {
 
     /// Deals that are words alone: free shipping, half price, free gifts.
     fn word_deals(&self, deals: &mut Vec<Deal>) {
-        for (at, token) in self.tokens.iter().enumerate() {
-            let near = deals.iter().any(|d| (d.from..d.to).contains(&at));
+        let known = self.tokens.iter().enumerate().filter(|(_, token)| !token.tags().is_empty());
+        let near = self.covered(deals, 0);
+        for (at, token) in known {
             let (kind, value, rule) = match token.tags() {
-                _ if near => continue,
+                _ if near[at] => continue,
                 tags if tags.contains(&Tag::Cue(Cue::FreeShipping)) => {
                     (DiscountKind::FreeShipping, None, "free_shipping")
                 }
@@ -473,9 +491,15 @@ impl Scan<'_, '_> {
         if money.is_empty() && percents.is_empty() && deals.is_empty() {
             return;
         }
+        // From the token before a deal to the second behind it.
+        let mut taken = self.covered(deals, 1);
+        for deal in deals.iter() {
+            if let Some(second) = taken.get_mut(deal.to + 1) {
+                *second = true;
+            }
+        }
         for (at, token) in self.tokens.iter().enumerate() {
-            let taken = deals.iter().any(|d| at + 1 >= d.from && at <= d.to + 1);
-            if !taken
+            if !taken[at]
                 && has_cue(token, Cue::Free)
                 && !(self.text(at).contains(' ') && self.text(at).is_ascii())
             {
@@ -487,6 +511,8 @@ impl Scan<'_, '_> {
                     rule: "free_extra",
                     confidence: 0.6,
                 });
+                let to = (at + 3).min(taken.len());
+                taken[at..to].fill(true);
             }
         }
     }

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::decimal::Decimal;
 use super::fold::{Folded, is_letter, is_unspaced};
-use super::lexicon::{Form, Found, Languages, SETS, Tag, lexicon};
+use super::lexicon::{Form, Found, Languages, SETS, Tag, lexicon, word_end};
+use super::tags::Tags;
 
 /// What stands between a token and the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,9 +38,10 @@ pub(super) struct Figure {
 /// What a token is.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Body {
-    Figure(Figure),
+    /// Rare beside words, and several times as large.
+    Figure(Box<Figure>),
     /// Words of the tables, with every meaning of the longest reading.
-    Known(Vec<Tag>),
+    Known(Tags),
     Word,
     /// Digits that are no number: dates, versions, keycaps.
     Junk,
@@ -84,7 +86,9 @@ pub(super) fn lex(
     languages: Languages,
     excluded: &[Range<usize>],
 ) -> Vec<Token> {
-    let mut lexer = Lexer { folded, languages, tokens: Vec::new(), at: 0, gap: Gap::Line };
+    // One token for five bytes is more than most captions have.
+    let tokens = Vec::with_capacity(folded.text.len() / 5 + 4);
+    let mut lexer = Lexer { folded, languages, tokens, at: 0, gap: Gap::Line };
     let mut excluded = excluded.iter().filter(|r| !r.is_empty()).peekable();
     while lexer.at < folded.text.len() {
         while excluded.next_if(|r| r.end <= lexer.at).is_some() {}
@@ -156,28 +160,27 @@ impl Lexer<'_, '_> {
         let (end, figure) = read_figure(&self.folded.text, start);
         let keycap = self.folded.text[end..].starts_with('\u{20e3}');
         match figure {
-            Some(figure) if !keycap => self.push(end, Body::Figure(Figure { glued, ..figure })),
+            Some(figure) if !keycap => {
+                self.push(end, Body::Figure(Box::new(Figure { glued, ..figure })));
+            }
             _ => self.push(end, Body::Junk),
         }
     }
 
     fn word(&mut self, first: char) {
-        let text = &self.folded.text;
-        if let Some(found) = lexicon().find(self.folded, self.at, self.languages) {
+        let letter = is_letter(first);
+        let single = !letter || is_unspaced(first);
+        let rest = &self.folded.text[self.at..];
+        let end = self.at + if single { first.len_utf8() } else { word_end(rest) };
+        if let Some(found) = lexicon().find_unit(self.folded, self.at..end, self.languages) {
             let (end, tags) = self.with_nation(found);
             return self.push(end, Body::Known(tags));
         }
-        if !is_letter(first) {
-            return self.push(self.at + first.len_utf8(), Body::Mark(first));
+        if single {
+            return self.push(end, if letter { Body::Word } else { Body::Mark(first) });
         }
-        if is_unspaced(first) {
-            return self.push(self.at + first.len_utf8(), Body::Word);
-        }
-        let rest = &text[self.at..];
-        let len = rest.find(|c: char| !is_letter(c) || is_unspaced(c)).unwrap_or(rest.len());
-        let end = self.at + len;
         if let Some((end, tag)) = self.compound_number(end) {
-            return self.push(end, Body::Known(vec![tag]));
+            return self.push(end, Body::Known(Tags::one(tag)));
         }
         if self.split_prefix(end) || self.without_ending(end) || self.mega_code(end) {
             return;
@@ -200,7 +203,7 @@ impl Lexer<'_, '_> {
     }
 
     /// "kanadische Dollar": the adjective and the family word are one currency.
-    fn with_nation(&self, found: Found) -> (usize, Vec<Tag>) {
+    fn with_nation(&self, found: Found) -> (usize, Tags) {
         let nation = found
             .tags
             .iter()
@@ -216,7 +219,7 @@ impl Lexer<'_, '_> {
             return (found.end, found.tags);
         };
         let code = lexicon().code(nation);
-        let joined: Vec<Tag> = after
+        let joined: Tags = after
             .tags
             .iter()
             .filter_map(|t| match *t {
@@ -231,14 +234,18 @@ impl Lexer<'_, '_> {
 
     /// "MUSD", "MEUR": millions of a currency.
     fn mega_code(&mut self, end: usize) -> bool {
+        if end - self.at != 4 || !self.folded.text[self.at..].starts_with('m') {
+            return false;
+        }
         let source = self.folded.source(self.at..end);
         let (first, code) = (source.get(..1), source.get(1..));
-        if end - self.at != 4 || first != Some("M") || source.contains(char::is_lowercase) {
+        if first != Some("M") || source.contains(char::is_lowercase) {
             return false;
         }
         let Some(target) = code.and_then(|c| lexicon().target(c)) else { return false };
-        self.push(self.at + 1, Body::Known(vec![Tag::Scale(1_000_000)]));
-        self.push(end, Body::Known(vec![Tag::Currency { target, form: Form::Code, weak: false }]));
+        self.push(self.at + 1, Body::Known(Tags::one(Tag::Scale(1_000_000))));
+        let currency = Tag::Currency { target, form: Form::Code, weak: false };
+        self.push(end, Body::Known(Tags::one(currency)));
         true
     }
 
@@ -254,7 +261,7 @@ impl Lexer<'_, '_> {
             return false;
         }
         let and = matches!(first, 'ו' | 'و');
-        self.push(inner, if and { Body::Known(vec![Tag::And]) } else { Body::Word });
+        self.push(inner, if and { Body::Known(Tags::one(Tag::And)) } else { Body::Word });
         true
     }
 
@@ -288,12 +295,17 @@ impl Lexer<'_, '_> {
 /// Case endings that Turkish adds to a currency.
 const TURKISH_ENDINGS: &str = "dan den tan ten a e ya ye lık lik luk lük ı i u ü yı yi yu yü ydu ydı da de ta te nın nin ın in un ün lar ler";
 
+/// More groups than this have more digits than an amount, or are none.
+const MAX_GROUPS: usize = 16;
+
 /// Reads digits with their separators; nothing when they are no number (a date, a version).
 fn read_figure(text: &str, start: usize) -> (usize, Option<Figure>) {
     let bytes = text.as_bytes();
     let digits_end =
         |from: usize| from + bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
     let mut groups: Vec<(u8, Range<usize>)> = Vec::new();
+    // Whether every group so far is of three digits behind a space.
+    let mut spaced = true;
     let mut end = digits_end(start);
     let whole = start..end;
     while let Some(&sep) = bytes.get(end) {
@@ -303,19 +315,22 @@ fn read_figure(text: &str, start: usize) -> (usize, Option<Figure>) {
             b'.' | b',' => len > 0,
             b'\'' => len == 3,
             b' ' => {
-                let opens = groups.iter().all(|g| g.0 == b' ' && g.1.len() == 3);
                 let short = (1..=3).contains(&whole.len()) && bytes[whole.start] != b'0';
-                len == 3 && opens && short
+                len == 3 && spaced && short
             }
             _ => false,
         };
         if !joins {
             break;
         }
-        groups.push((sep, end + 1..next));
+        spaced &= sep == b' ' && len == 3;
+        if groups.len() <= MAX_GROUPS {
+            groups.push((sep, end + 1..next));
+        }
         end = next;
     }
-    (end, figure_of(text, whole, &groups))
+    let few = groups.len() <= MAX_GROUPS;
+    (end, if few { figure_of(text, whole, &groups) } else { None })
 }
 
 fn figure_of(text: &str, whole: Range<usize>, groups: &[(u8, Range<usize>)]) -> Option<Figure> {

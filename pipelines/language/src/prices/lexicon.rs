@@ -1,30 +1,43 @@
 //! The word tables of the money engine, read once from the data files beside this module.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::fold::{Folded, is_letter, is_unspaced};
+use super::index::Index;
+use super::tables::{has_space, number_rows, pieces, rows};
+use super::tags::Tags;
+use crate::hash::WordHasher;
 
 /// A set of languages, one bit each; every bit for "all".
 pub(super) type Languages = u64;
 
-const CODES: &str = "en es pt fr de it nl sv da nb tr hi ar ru uk pl cs ro bg hr ca ga he id ms ja ka \
-                     ko mn vi zh th el hu fi fa tl";
+const CODES: [&str; 37] = [
+    "en", "es", "pt", "fr", "de", "it", "nl", "sv", "da", "nb", "tr", "hi", "ar", "ru", "uk", "pl",
+    "cs", "ro", "bg", "hr", "ca", "ga", "he", "id", "ms", "ja", "ka", "ko", "mn", "vi", "zh", "th",
+    "el", "hu", "fi", "fa", "tl",
+];
+/// Codes that count as another.
+const SAME: [(&str, &str); 9] = [
+    ("no", "nb"),
+    ("nn", "nb"),
+    ("iw", "he"),
+    ("in", "id"),
+    ("fil", "tl"),
+    ("yue", "zh"),
+    ("cmn", "zh"),
+    ("sr", "hr"),
+    ("bs", "hr"),
+];
 
 /// The bit of a language code; `no`, `nn` and regional forms count as their parent.
 pub(super) fn language_bit(code: &str) -> Languages {
-    let base = code.split(['-', '_']).next().unwrap_or("").to_ascii_lowercase();
-    let base = match base.as_str() {
-        "no" | "nn" => "nb",
-        "iw" => "he",
-        "in" => "id",
-        "fil" => "tl",
-        "yue" | "cmn" => "zh",
-        "sr" | "bs" => "hr",
-        other => other,
-    };
-    CODES.split_whitespace().position(|c| c == base).map_or(0, |at| 1 << at)
+    let base = code.split(['-', '_']).next().unwrap_or("");
+    let same = SAME.iter().find(|(other, _)| other.eq_ignore_ascii_case(base));
+    let base = same.map_or(base, |(_, parent)| parent);
+    CODES.iter().position(|c| c.eq_ignore_ascii_case(base)).map_or(0, |at| 1 << at)
 }
 
 /// Language sets that are asked for once per word; read once.
@@ -140,7 +153,50 @@ struct Entry {
     text: &'static str,
     tag: Tag,
     languages: Languages,
+    /// Only in capitals is it meant.
+    capitals: bool,
+    /// It holds spaces, which stand for any number of them or for one hyphen.
+    spaced: bool,
+    end: End,
 }
+
+/// What may not follow an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Anything,
+    NoLetter,
+    /// "code PROMO20" is no "code promo".
+    NoLetterOrDigit,
+}
+
+impl End {
+    fn of(text: &str) -> Self {
+        let last = text.chars().next_back().unwrap_or(' ');
+        match is_letter(last) && !is_unspaced(last) {
+            true if has_space(text) && last.is_ascii_alphabetic() => Self::NoLetterOrDigit,
+            true => Self::NoLetter,
+            false => Self::Anything,
+        }
+    }
+
+    fn allows(self, next: Option<char>) -> bool {
+        let Some(next) = next.filter(|_| self != Self::Anything) else { return true };
+        let letter = is_letter(next) && !is_unspaced(next);
+        !(letter || self == Self::NoLetterOrDigit && next.is_ascii_digit())
+    }
+}
+
+impl Entry {
+    /// How much of `text` the entry covers.
+    fn match_len(&self, text: &str) -> Option<usize> {
+        let rest =
+            if self.spaced { rest_after(text, self.text)? } else { text.strip_prefix(self.text)? };
+        self.end.allows(rest.chars().next()).then_some(text.len() - rest.len())
+    }
+}
+
+/// A map whose keys are words of the tables.
+type Words<V> = HashMap<&'static str, V, BuildHasherDefault<WordHasher>>;
 
 /// A currency, or a family of currencies that share a sign.
 #[derive(Debug)]
@@ -155,18 +211,18 @@ struct TargetInfo {
 #[derive(Debug)]
 pub(super) struct Lexicon {
     entries: Vec<Entry>,
-    index: HashMap<&'static str, Vec<u32>, BuildHasherDefault<WordHasher>>,
+    index: Index,
     targets: Vec<TargetInfo>,
-    by_name: HashMap<&'static str, Target>,
-    minor_digits: HashMap<&'static str, u8>,
-    regions: HashMap<&'static str, &'static str>,
+    by_name: Words<Target>,
+    minor_digits: Words<u8>,
+    regions: Words<&'static str>,
 }
 
 /// The meanings found at one place, longest reading only.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Found {
     pub(super) end: usize,
-    pub(super) tags: Vec<Tag>,
+    pub(super) tags: Tags,
 }
 
 /// Codes that people write in lower case and that are no words of their own.
@@ -184,38 +240,7 @@ pub(super) fn lexicon() -> &'static Lexicon {
     &LEXICON
 }
 
-fn rows(table: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
-    let lines = table.lines().filter(|l| !l.is_empty() && !l.starts_with("# ") && *l != "#");
-    lines.map(|l| l.split('\t').collect())
-}
-
-/// Rows of the number table; a series such as `20..` counts on by its own step.
-fn number_rows() -> impl Iterator<Item = (&'static str, &'static str, String, &'static str)> {
-    rows(include_str!("data/numbers.tsv"))
-        .filter_map(|row| <[&str; 4]>::try_from(row).ok())
-        .flat_map(|[kind, langs, value, words]| {
-            let series = if value == "tens" { Some("20") } else { value.strip_suffix("..") };
-            let start: i64 = series.and_then(|s| s.parse().ok()).unwrap_or(0);
-            let step = start.clamp(1, 100).min(if start == 100 { 100 } else { 10 });
-            let separator = if series.is_some() { ' ' } else { '|' };
-            words.split(separator).enumerate().map(move |(at, text)| {
-                let counted = (start + step * at as i64).to_string();
-                (kind, langs, if series.is_some() { counted } else { value.to_owned() }, text)
-            })
-        })
-}
-
-/// Number words by language: the word, its value, and whether it multiplies.
-pub(super) fn number_words() -> impl Iterator<Item = (Languages, &'static str, i64, bool)> {
-    number_rows().filter(|(kind, ..)| matches!(*kind, "n" | "s" | "art")).map(
-        |(kind, langs, value, text)| {
-            let value = if kind == "art" { 1 } else { value.parse().unwrap_or(0) };
-            (languages(langs), text, value, kind == "s")
-        },
-    )
-}
-
-fn languages(field: &str) -> Languages {
+pub(super) fn languages(field: &str) -> Languages {
     match field {
         "*" => Languages::MAX,
         list => list.split_whitespace().map(language_bit).fold(0, |a, b| a | b),
@@ -225,12 +250,12 @@ fn languages(field: &str) -> Languages {
 impl Lexicon {
     fn load() -> Self {
         let mut lexicon = Self {
-            entries: Vec::with_capacity(12_000),
-            index: HashMap::default(),
+            entries: Vec::with_capacity(16_000),
+            index: Index::default(),
             targets: Vec::new(),
-            by_name: HashMap::new(),
-            minor_digits: HashMap::new(),
-            regions: HashMap::new(),
+            by_name: Words::default(),
+            minor_digits: Words::default(),
+            regions: Words::default(),
         };
         lexicon.load_currencies();
         lexicon.load_words();
@@ -238,28 +263,26 @@ impl Lexicon {
         lexicon.load_cues();
         lexicon.load_nations();
         lexicon.load_names();
-        lexicon.build_index();
+        lexicon.index = Index::of(lexicon.entries.iter().map(|entry| {
+            let key = first_pair(entry.text).unwrap_or_else(|| first_unit(entry.text));
+            (key, entry.text.len())
+        }));
         lexicon
     }
 
     fn load_currencies(&mut self) {
-        for row in rows(include_str!("data/currencies.tsv")) {
-            let [code, digits, _symbols] = row[..] else { continue };
+        for [code, digits, _symbols] in rows(include_str!("data/currencies.tsv")) {
             self.minor_digits.insert(code, digits.parse().unwrap_or(2));
             self.add_target(code, code, vec![code]);
         }
         for code in ["BTC", "ETH"] {
             self.add_target(code, code, vec![code]);
         }
-        for row in rows(include_str!("data/families.tsv")) {
-            let [name, code, members] = row[..] else { continue };
+        for [name, code, members] in rows(include_str!("data/families.tsv")) {
             self.add_target(name, code, members.split_whitespace().collect());
         }
-        for row in rows(include_str!("data/regions.tsv")) {
-            if let [region, code] = row[..] {
-                self.regions.insert(region, code);
-            }
-        }
+        self.regions
+            .extend(rows(include_str!("data/regions.tsv")).map(|[region, code]| (region, code)));
     }
 
     fn add_target(&mut self, name: &'static str, code: &'static str, members: Vec<&'static str>) {
@@ -268,12 +291,12 @@ impl Lexicon {
     }
 
     fn load_words(&mut self) {
-        for row in rows(include_str!("data/words.tsv")) {
-            let [kind, langs, value, words] = row[..] else { continue };
+        for [kind, langs, value, words] in rows(include_str!("data/words.tsv")) {
             let main = value.split('/').next().unwrap_or("");
             let target = self.by_name.get(main).copied();
             let digits = value.split('/').nth(1).map_or(0, |r| r.len() as u8 - 1);
-            for text in words.split('|') {
+            let langs = languages(langs);
+            for text in pieces(words, b'|') {
                 let tag = match (kind, target) {
                     ("cur" | "curw", Some(target)) => {
                         let weak = kind == "curw";
@@ -284,7 +307,7 @@ impl Lexicon {
                     ("pct", _) => Tag::Percent,
                     _ => continue,
                 };
-                self.add(text, tag, languages(langs));
+                self.add(text, tag, langs);
             }
         }
         // Every ISO code, and the signs of CLDR that nothing above spells.
@@ -294,15 +317,16 @@ impl Lexicon {
             let text: &'static str = Box::leak(code.to_ascii_lowercase().into_boxed_str());
             self.add(text, Tag::Currency { target, form: Form::Code, weak: false }, Languages::MAX);
         }
-        let known: std::collections::HashSet<_> = self.entries.iter().map(|e| e.text).collect();
-        for row in rows(include_str!("data/currencies.tsv")) {
-            for symbol in row[2].split('|').filter(|s| s.chars().count() > 1) {
+        let known: HashSet<&str, BuildHasherDefault<WordHasher>> =
+            self.entries.iter().map(|e| e.text).collect();
+        for [code, _, symbols] in rows(include_str!("data/currencies.tsv")) {
+            for symbol in symbols.split('|').filter(|s| s.chars().count() > 1) {
                 let text = Folded::new(symbol).text;
                 let signed = text.contains(|c: char| !is_letter(c) && c != '.' && c != ' ');
                 if (signed || !text.is_ascii() && text.contains('.'))
                     && !known.contains(text.as_str())
                 {
-                    let target = self.by_name[row[0]];
+                    let target = self.by_name[code];
                     let tag = Tag::Currency { target, form: Form::Sign, weak: false };
                     self.add(Box::leak(text.into_boxed_str()), tag, Languages::MAX);
                 }
@@ -312,73 +336,63 @@ impl Lexicon {
 
     fn load_numbers(&mut self) {
         for (kind, langs, value, text) in number_rows() {
-            {
-                let langs = languages(langs);
-                let amount: i64 = value.parse().unwrap_or(0);
-                let tag = match kind {
-                    "n" => Tag::Number(amount),
-                    "art" => Tag::Article,
-                    "s" => Tag::Scale(amount),
-                    "k" => Tag::LetterScale(amount),
-                    "d" => Tag::Digit(amount as u8),
-                    "half" => Tag::HalfOfUnit,
-                    "f" => Tag::Fraction(
-                        value.rsplit('/').next().and_then(|d| d.parse().ok()).unwrap_or(2),
-                    ),
-                    "point" => Tag::Point,
-                    "minus" => Tag::Minus,
-                    "and" => Tag::And,
-                    _ => Tag::Link,
-                };
-                self.add(text, tag, langs);
-            }
+            let amount: i64 = value.parse().unwrap_or(0);
+            let parts = || value.rsplit('/').next().and_then(|d| d.parse().ok()).unwrap_or(2);
+            let tag = match kind {
+                "n" => Tag::Number(amount),
+                "art" => Tag::Article,
+                "s" => Tag::Scale(amount),
+                "k" => Tag::LetterScale(amount),
+                "d" => Tag::Digit(amount as u8),
+                "half" => Tag::HalfOfUnit,
+                "f" => Tag::Fraction(parts()),
+                "point" => Tag::Point,
+                "minus" => Tag::Minus,
+                "and" => Tag::And,
+                _ => Tag::Link,
+            };
+            self.add(text, tag, langs);
         }
     }
 
     fn load_cues(&mut self) {
-        for row in rows(include_str!("data/cues.tsv")) {
-            let [kind, langs, words] = row[..] else { continue };
+        for [kind, langs, words] in rows(include_str!("data/cues.tsv")) {
             let Some(cue) = cue_of(kind) else { continue };
-            for text in words.split('|') {
-                self.add(text, Tag::Cue(cue), languages(langs));
+            let langs = languages(langs);
+            for text in pieces(words, b'|') {
+                self.add(text, Tag::Cue(cue), langs);
             }
         }
     }
 
     fn load_nations(&mut self) {
-        for row in rows(include_str!("data/nations.tsv")) {
-            let [code, words] = row[..] else { continue };
-            for text in words.split('|') {
+        for [code, words] in rows(include_str!("data/nations.tsv")) {
+            for text in pieces(words, b'|') {
                 self.add(text, Tag::Nation(self.by_name[code]), Languages::MAX);
             }
         }
     }
 
     fn load_names(&mut self) {
-        for row in rows(include_str!("data/names.tsv")) {
-            let [lang, code, names] = row[..] else { continue };
+        let mut last = ("", 0);
+        for [lang, code, names] in rows(include_str!("data/names.tsv")) {
             let target = self.by_name[code];
-            for text in names.split('|') {
+            if last.0 != lang {
+                last = (lang, language_bit(lang));
+            }
+            for text in pieces(names, b'|') {
                 // A single word is a currency only in its own language.
-                let single = !text.contains(' ') && !text.starts_with(is_unspaced);
-                let langs = if single { language_bit(lang) } else { Languages::MAX };
+                let single = !has_space(text) && !text.starts_with(is_unspaced);
+                let langs = if single { last.1 } else { Languages::MAX };
                 self.add(text, Tag::Currency { target, form: Form::Word, weak: false }, langs);
             }
         }
     }
 
     fn add(&mut self, text: &'static str, tag: Tag, languages: Languages) {
-        self.entries.push(Entry { text, tag, languages });
-    }
-
-    fn build_index(&mut self) {
-        for (at, entry) in self.entries.iter().enumerate() {
-            let key = first_pair(entry.text).unwrap_or_else(|| first_unit(entry.text));
-            self.index.entry(key).or_default().push(at as u32);
-        }
-        for list in self.index.values_mut() {
-            list.sort_by_key(|at| std::cmp::Reverse(self.entries[*at as usize].text.len()));
-        }
+        let capitals = needs_capitals(text, tag);
+        let (spaced, end) = (has_space(text), End::of(text));
+        self.entries.push(Entry { text, tag, languages, capitals, spaced, end });
     }
 
     /// The longest entries that stand at `at` in the folded text, for these languages.
@@ -388,22 +402,34 @@ impl Lexicon {
         at: usize,
         languages: Languages,
     ) -> Option<Found> {
+        self.find_unit(folded, at..at + first_unit(&folded.text[at..]).len(), languages)
+    }
+
+    /// The same where the word or sign that begins there is known already.
+    pub(super) fn find_unit(
+        &self,
+        folded: &Folded<'_>,
+        unit: Range<usize>,
+        languages: Languages,
+    ) -> Option<Found> {
+        let at = unit.start;
         let text = &folded.text[at..];
-        let pair = first_pair(text).and_then(|key| self.index.get(key));
-        let unit = self.index.get(first_unit(text));
+        let pair = first_pair(text).into_iter().flat_map(|key| self.index.list(key));
+        let unit = self.index.list(&folded.text[unit]);
         let mut found = Found::default();
-        for entry in pair.into_iter().chain(unit).flatten().map(|at| &self.entries[*at as usize]) {
+        for entry in pair.chain(unit).map(|at| &self.entries[at]) {
             if entry.languages & languages == 0 {
                 continue;
             }
-            let Some(len) = match_len(text, entry.text) else { continue };
+            let Some(len) = entry.match_len(text) else { continue };
             if at + len < found.end {
                 break;
             }
-            if entry_allowed(entry, folded.source(at..at + len)) && !found.tags.contains(&entry.tag)
-            {
+            let meant = !entry.capitals
+                || !folded.source(at..at + len).contains(|c: char| c.is_lowercase());
+            if meant && !found.tags.contains(&entry.tag) {
                 if at + len > found.end {
-                    found.tags.clear();
+                    found.tags = Tags::default();
                 }
                 found.end = at + len;
                 found.tags.push(entry.tag);
@@ -484,8 +510,17 @@ fn first_unit(text: &str) -> &str {
     if is_unspaced(first) || !is_letter(first) {
         return &text[..first.len_utf8()];
     }
-    let end = text.find(|c: char| !is_letter(c) || is_unspaced(c)).unwrap_or(text.len());
-    &text[..end]
+    &text[..word_end(text)]
+}
+
+/// Where the letters end that a text begins with, of scripts that put spaces between words.
+pub(super) fn word_end(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let ascii = bytes.iter().position(|b| !b.is_ascii_alphabetic()).unwrap_or(bytes.len());
+    if bytes.get(ascii).is_none_or(u8::is_ascii) {
+        return ascii;
+    }
+    text.find(|c: char| !is_letter(c) || is_unspaced(c)).unwrap_or(text.len())
 }
 
 /// The first two characters, where words run together and one character would find too much.
@@ -496,59 +531,32 @@ fn first_pair(text: &str) -> Option<&str> {
     Some(&text[..first.len_utf8() + second.len_utf8()])
 }
 
-/// A short multiplicative hash: the keys are fixed tables, so nobody can choose collisions.
-#[derive(Debug, Default)]
-struct WordHasher(u64);
-
-impl Hasher for WordHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let word = chunk.iter().fold(0, |word, b| (word << 8) | u64::from(*b));
-            self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 32)
-    }
-}
-
-/// How much of `text` the entry covers; a space in the entry stands for spaces or one hyphen.
-fn match_len(text: &str, entry: &str) -> Option<usize> {
+/// What follows an entry with spaces in it; each stands for spaces or one hyphen.
+fn rest_after<'t>(text: &'t str, entry: &str) -> Option<&'t str> {
     let mut rest = text;
-    for c in entry.chars() {
-        if c == ' ' {
+    for (at, word) in entry.split(' ').enumerate() {
+        if at > 0 {
             let trimmed = rest.strip_prefix('-').unwrap_or_else(|| rest.trim_start_matches(' '));
             if trimmed.len() == rest.len() {
                 return None;
             }
             rest = trimmed;
-        } else {
-            rest = rest.strip_prefix(c)?;
         }
+        rest = rest.strip_prefix(word)?;
     }
-    let last = entry.chars().next_back()?;
-    let open = is_letter(last) && !is_unspaced(last);
-    let continues = rest.chars().next().is_some_and(|c| is_letter(c) && !is_unspaced(c));
-    // "code PROMO20" is no "code promo".
-    let phrase = entry.contains(' ') && last.is_ascii_alphabetic();
-    let digit = phrase && rest.starts_with(|c: char| c.is_ascii_digit());
-    (!(open && continues || digit)).then_some(text.len() - rest.len())
+    Some(rest)
 }
 
 /// Codes must look like codes, and dangerous short words must be in capitals.
-fn entry_allowed(entry: &Entry, source: &str) -> bool {
-    let capitals = !source.contains(|c: char| c.is_lowercase());
-    match entry.tag {
+fn needs_capitals(text: &str, tag: Tag) -> bool {
+    match tag {
         Tag::Currency { form: Form::Code, weak: false, .. } => {
-            capitals || LOWER_CODES.split_whitespace().any(|c| c == entry.text)
+            !LOWER_CODES.split_whitespace().any(|c| c == text)
         }
-        Tag::Prefix(_) => capitals,
+        Tag::Prefix(_) => true,
         // "da", "sr", "km": words of other languages unless in capitals.
-        Tag::Currency { weak: true, .. } => {
-            capitals || entry.text.len() > 2 || matches!(entry.text, "le" | "bs")
-        }
-        _ => true,
+        Tag::Currency { weak: true, .. } => text.len() <= 2 && !matches!(text, "le" | "bs"),
+        _ => false,
     }
 }
 

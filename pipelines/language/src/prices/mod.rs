@@ -10,6 +10,7 @@ mod deals;
 mod decimal;
 mod expression;
 mod fold;
+mod index;
 mod lex;
 mod lexicon;
 mod minor;
@@ -20,6 +21,8 @@ mod roles;
 mod single;
 #[cfg(test)]
 mod suites;
+mod tables;
+mod tags;
 #[cfg(test)]
 mod tests;
 
@@ -35,7 +38,7 @@ pub use single::{SinglePrice, single};
 use currency::{Place, resolve};
 use fold::Folded;
 use lex::{Token, lex};
-use lexicon::{Languages, SETS, Tag, language_bit, lexicon};
+use lexicon::{Languages, SETS, Tag, Target, language_bit, lexicon};
 use money::{Money, Scan, Strictness};
 
 /// What the caller knows about a text.
@@ -204,9 +207,10 @@ pub fn find(text: &str, hints: &Hints<'_>) -> Findings {
         }
     }
     let place = Place { language: hints.language, country: hints.country };
+    let common = scan.common_currency(&money);
     let prices = (0..money.len())
-        .filter(|i| !used.contains(i))
-        .map(|i| price_of(&scan, &money, i, roles[i], place))
+        .filter(|i| used.binary_search(i).is_err())
+        .map(|i| price_of(&scan, &money[i], common, roles[i], place))
         .collect();
     let discounts = deals.iter().map(|d| Discount {
         kind: d.kind,
@@ -310,7 +314,9 @@ fn positions(folded: &Folded<'_>, excluded: &[Range<usize>]) -> Vec<Range<usize>
 }
 
 fn overlaps_percent(money: &Money, percents: &[percent::Percentage]) -> bool {
-    percents.iter().any(|p| money.from < p.to && p.from < money.to)
+    // They are in order and apart: the last that begins before the end of the amount decides.
+    let before = percents.partition_point(|p| p.from < money.to);
+    percents[..before].last().is_some_and(|p| money.from < p.to)
 }
 
 fn dedup(mut money: Vec<Money>) -> Vec<Money> {
@@ -338,14 +344,13 @@ fn token_range(scan: &Scan<'_, '_>, from: usize, to: usize) -> Range<usize> {
 
 fn price_of(
     scan: &Scan<'_, '_>,
-    money: &[Money],
-    index: usize,
+    found: &Money,
+    common: Option<Target>,
     role: Option<Role>,
     place: Place<'_>,
 ) -> Price {
-    let found = &money[index];
     let range = token_range(scan, found.from, found.to);
-    let target = found.target.or_else(|| scan.common_currency(money));
+    let target = found.target.or(common);
     let (currency, note) = match target {
         Some(target) => {
             let sign = found.sign.map_or("", |s| scan.folded.source(scan.tokens[s].range.clone()));

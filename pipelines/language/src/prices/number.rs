@@ -1,11 +1,10 @@
 //! Numbers as people say them: figures, number words, and both with multipliers.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::decimal::Decimal;
 use super::lex::{Body, Figure, Gap, Token};
-use super::lexicon::{Languages, Tag, language_bit};
+use super::lexicon::{Languages, SETS, Tag, language_bit};
 
 /// A number and the tokens it is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,9 +39,9 @@ pub(super) fn read(tokens: &[Token], from: usize, open: Open) -> Option<Number> 
     if !reader.part() {
         return None;
     }
-    while reader.more() {}
+    reader.rest();
     let figure = match (&tokens[first].body, reader.at - first) {
-        (Body::Figure(figure), 1) => Some(*figure),
+        (Body::Figure(figure), 1) => Some(**figure),
         _ => None,
     };
     let article = reader.at == first + 1
@@ -76,8 +75,9 @@ struct Reader<'t> {
     words: usize,
 }
 
-/// More parts than this are no number a person says; it bounds the work per token.
+/// More parts or tokens than this are no number a person says; they bound the work per token.
 const MAX_PARTS: usize = 24;
+const MAX_TOKENS: usize = 64;
 
 impl<'t> Reader<'t> {
     fn token(&self, at: usize) -> Option<&'t Token> {
@@ -125,6 +125,12 @@ impl<'t> Reader<'t> {
         true
     }
 
+    /// All tokens of the number behind the first.
+    fn rest(&mut self) {
+        let limit = self.at + MAX_TOKENS;
+        while self.at < limit && self.more() {}
+    }
+
     /// One more token of the number.
     fn more(&mut self) -> bool {
         let Some(token) = self.token(self.at) else { return false };
@@ -134,7 +140,7 @@ impl<'t> Reader<'t> {
         match &token.body {
             Body::Known(_) => self.word(self.at),
             Body::Figure(figure) => {
-                let figure = *figure;
+                let figure = **figure;
                 self.figure_after_scale(&figure)
             }
             Body::Mark('-') if self.words > 0 && token.gap == Gap::None => {
@@ -313,7 +319,7 @@ impl<'t> Reader<'t> {
             return;
         }
         let Some(after) = self.token(self.at + 1) else { return };
-        let spoken = !matches!(after.body, Body::Figure(f) if f.fraction > 0);
+        let spoken = after.figure().is_none_or(|f| f.fraction == 0);
         if after.gap == Gap::Line || !spoken {
             return;
         }
@@ -356,7 +362,7 @@ fn read_without_point(tokens: &[Token], from: usize, open: Open) -> Option<Numbe
     if !reader.part() {
         return None;
     }
-    while reader.more() {}
+    reader.rest();
     let value = reader.sum()?;
     let to = reader.at;
     Some(Number {
@@ -417,11 +423,16 @@ fn word_value(tags: &[Tag]) -> Option<Decimal> {
 /// A number word, its value, and whether it multiplies.
 type Morpheme = (&'static str, i64, bool);
 
+/// Number words of one gluing language, by first byte; of those with the same the longest first.
+type Morphemes = (Languages, Vec<Morpheme>);
+
 /// Number words per gluing language, read from the same table as the lexicon.
-static MORPHEMES: LazyLock<HashMap<Languages, Vec<Morpheme>>> = LazyLock::new(|| {
-    let mut all: HashMap<Languages, Vec<Morpheme>> = HashMap::new();
-    for (bit, text, value, scale) in super::lexicon::number_words() {
-        all.entry(bit).or_default().push((text, value, scale));
+static MORPHEMES: LazyLock<Vec<Morphemes>> = LazyLock::new(|| {
+    let mut all: Vec<Morphemes> = SETS.gluing.iter().map(|(bit, _)| (*bit, Vec::new())).collect();
+    for (bit, text, value, scale) in super::tables::number_words() {
+        if let Some((_, list)) = all.iter_mut().find(|(language, _)| *language == bit) {
+            list.push((text, value, scale));
+        }
     }
     for (bit, list) in &mut all {
         if *bit == language_bit("it") {
@@ -432,24 +443,32 @@ static MORPHEMES: LazyLock<HashMap<Languages, Vec<Morpheme>>> = LazyLock::new(||
                 }
             }
         }
-        list.sort_by_key(|m| std::cmp::Reverse(m.0.len()));
+        list.sort_by_key(|m| (m.0.as_bytes().first().copied(), std::cmp::Reverse(m.0.len())));
     }
     all
 });
 
+/// The number word that a text begins with, the longest there is.
+fn morpheme(list: &[Morpheme], text: &str) -> Option<Morpheme> {
+    let first = text.as_bytes().first().copied();
+    let from = list.partition_point(|m| m.0.as_bytes().first().copied() < first);
+    let same = list[from..].iter().take_while(|m| m.0.as_bytes().first().copied() == first);
+    same.copied().find(|m| text.starts_with(m.0))
+}
+
 /// The value of a number written as one word, if the word is nothing else.
 pub(super) fn split_compound(word: &str, joiner: &str, language: Languages) -> Option<i64> {
-    let list = MORPHEMES.get(&language)?;
+    let (_, list) = MORPHEMES.iter().find(|(bit, _)| *bit == language)?;
     let mut rest = word;
     let (mut total, mut group, mut parts) = (0i64, 0i64, 0);
     while !rest.is_empty() {
         if parts > 0 && !joiner.is_empty() && rest.len() > joiner.len() {
             rest = rest.strip_prefix(joiner).unwrap_or(rest);
         }
-        let (text, value, scale) = list.iter().find(|m| rest.starts_with(m.0))?;
+        let (text, value, scale) = morpheme(list, rest)?;
         rest = &rest[text.len()..];
         parts += 1;
-        match (scale, *value) {
+        match (scale, value) {
             (false, value) => group = group.checked_add(value)?,
             (true, 100) => group = group.max(1).checked_mul(100)?,
             (true, scale) => {
@@ -501,6 +520,18 @@ mod tests {
         ];
         for (text, language, want) in cases {
             assert_eq!(value(text, language).as_deref(), Some(want), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_number_grows_with_the_text() {
+        for (unit, language) in [("三", "zh"), ("hundred ", "en"), ("one and ", "en")] {
+            let text = unit.repeat(1000);
+            let folded = Folded::new(&text);
+            let tokens = lex(&folded, language_bit(language), &[]);
+            let number = read(&tokens, 0, Open::Thousands);
+            // The last step may take a joiner and the word behind it.
+            assert!(number.is_none_or(|n| n.to <= MAX_TOKENS + 4), "{unit}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Percentages in digits and words, with the tenths of Chinese and Japanese (`8折`, `3割`).
 
+use memchr::memchr2;
+
 use super::decimal::Decimal;
 use super::lex::{Body, Gap};
 use super::lexicon::{Cue, SETS, Tag};
@@ -19,10 +21,20 @@ pub(super) struct Percentage {
     pub(super) minus: bool,
 }
 
+/// Whether a token lies in one of the percentages, which are in order and apart; but not in the
+/// one that begins at `but`.
+pub(super) fn holds(percents: &[Percentage], at: usize, but: usize) -> bool {
+    let behind = percents.partition_point(|p| p.from <= at);
+    percents[..behind].last().is_some_and(|p| at < p.to && p.from != but)
+}
+
 impl Scan<'_, '_> {
     /// Every percentage, in order, none overlapping.
     pub(super) fn percentages(&self) -> Vec<Percentage> {
         let mut out: Vec<Percentage> = Vec::new();
+        if self.strictness == Strictness::Caption && !self.may_hold_percentages() {
+            return out;
+        }
         let mut at = 0;
         while at < self.tokens.len() {
             match self.percentage_at(at) {
@@ -34,6 +46,16 @@ impl Scan<'_, '_> {
             }
         }
         out
+    }
+
+    /// Whether a sign or word for percent stands anywhere, or perhaps one of 折, 割, 成 and 分, whose
+    /// first bytes are these two.
+    fn may_hold_percentages(&self) -> bool {
+        memchr2(0xE5, 0xE6, self.folded.text.as_bytes()).is_some()
+            || self.tokens.iter().any(|t| {
+                let tells = |t: &Tag| matches!(t, Tag::Percent | Tag::Cue(Cue::Half));
+                t.tags().iter().any(tells)
+            })
     }
 
     fn percentage_at(&self, at: usize) -> Option<Percentage> {

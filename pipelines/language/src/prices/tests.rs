@@ -122,4 +122,8 @@ fn a_long_text_costs_no_more_than_its_length() {
     assert_eq!(read(&text, None).codes.len(), 2000);
     let digits = "1 ".repeat(50_000) + &"999,".repeat(20_000) + &"one ".repeat(20_000);
     let _ = read(&digits, None);
+    // Each of these has taken the square of its length before.
+    for unit in ["三", "5% off ", "$5-$6-", "$1 now ", "buy 2 get 1 free ", "CODE or ", "1 000 "] {
+        let _ = read(&unit.repeat(200_000 / unit.len()), None);
+    }
 }
