@@ -15,8 +15,8 @@ const PIECES: std::ops::RangeInclusive<usize> = 2..=5;
 /// A word in the scope of a negator is another word.
 const NEGATED: u32 = 0x5bd1_e995;
 const WORD: u32 = 0x27d4_eb2f;
-/// More words than a caption may have: a text beyond that is judged by its beginning.
-const WORDS: usize = 1_000;
+/// Texts longer than a tweet are judged by the words of their beginning; the lexicon reads on.
+const WORDS: usize = 80;
 
 /// The features of one text.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -75,7 +75,10 @@ pub(super) fn walk(
         word(mix(pair(if token.fresh { SEED } else { before }, token.hash)));
         before = token.hash;
         if token.kind == Kind::Word {
-            words += usize::from(!token.tag);
+            if token.tag {
+                continue;
+            }
+            words += 1;
             pieces(&tokens.letters[token.letters.0 as usize..token.letters.1 as usize], &mut piece);
         }
     }

@@ -145,6 +145,10 @@ pub(super) struct Lexicon {
     pairs: Table,
     /// Words of scripts without spaces, longest first.
     unspaced: Vec<(Vec<char>, f32)>,
+    /// One bit for the low six bits of each character these words begin with.
+    begins: u64,
+    /// The languages that have stems.
+    stemmed: Langs,
 }
 
 impl Lexicon {
@@ -166,6 +170,8 @@ impl Lexicon {
             words: Table::new(&read.words),
             stems: Table::new(&read.stems),
             pairs: Table::new(&read.pairs),
+            begins: read.unspaced.iter().fold(0, |all, (word, _)| all | begin(word[0])),
+            stemmed: read.stems.iter().fold(0, |all, stem| all | stem.langs),
             unspaced: read.unspaced,
         }
     }
@@ -180,6 +186,11 @@ impl Lexicon {
         self.stems.get(hash, langs)
     }
 
+    /// Whether words of these languages are known by stems.
+    pub(super) fn has_stems(&self, langs: Langs) -> bool {
+        self.stemmed & langs != 0
+    }
+
     /// The valence of two words in a row that mean something of their own.
     pub(super) fn idiom(&self, hash: u32, langs: Langs) -> Option<f32> {
         self.pairs.get(hash, langs).map(Entry::valence)
@@ -189,8 +200,16 @@ impl Lexicon {
     pub(super) fn in_run(&self, run: &[char], mut each: impl FnMut(f32)) {
         let mut at = 0;
         while at < run.len() {
+            if self.begins & begin(run[at]) == 0 {
+                at += 1;
+                continue;
+            }
             let rest = &run[at..];
-            match self.unspaced.iter().find(|(word, _)| rest.starts_with(word)) {
+            match self
+                .unspaced
+                .iter()
+                .find(|(word, _)| word[0] == rest[0] && rest.starts_with(word))
+            {
                 Some((word, valence)) => {
                     each(*valence);
                     at += word.len();
@@ -297,6 +316,10 @@ fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, &'static str
         let mut columns = line.split('\t');
         Some((columns.next()?, columns.next()?, columns.next()?))
     })
+}
+
+fn begin(c: char) -> u64 {
+    1 << (c as u32 & 63)
 }
 
 fn tenths(valence: &str) -> i8 {

@@ -267,9 +267,10 @@ impl Cutter<'_> {
         let written = &self.tokens.letters[letters.0 as usize..letters.1 as usize];
         let entry = self.lexicon.word(hash, self.langs);
         let mut valence = entry.map_or(0.0, super::lexicon::Entry::valence);
-        if kind == Kind::Run {
+        // Tags without spaces name things: what is praised in them says nothing.
+        if kind == Kind::Run && !self.tag {
             self.lexicon.in_run(written, |found| valence += found);
-        } else if entry.is_none() && kind == Kind::Word {
+        } else if entry.is_none() && kind == Kind::Word && self.lexicon.has_stems(self.langs) {
             valence = stem(written, self.langs, self.lexicon);
         }
         let (fresh, tag) = (self.fresh, self.tag);
