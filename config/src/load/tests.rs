@@ -131,7 +131,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         "flotilla.toml:2: queue.lease: \"soon\" is not a duration; \
          write it as \"500ms\", \"15s\", \"10m\" or \"1h30m\"",
         "flotilla.toml:3: queue.backend: \"sqlit\" is not a queue backend; \
-         did you mean \"sqlite\"? there are \"sqlite\", \"memory\"",
+         did you mean \"sqlite\"? there are \"sqlite\", \"postgres\", \"memory\"",
         "flotilla.toml:4: queue.leese: unknown key; did you mean queue.lease?",
         "flotilla.toml:7: wrker.poll: unknown key; did you mean worker.poll?",
         "flotilla.toml:9: retention.batch: 0 is not a whole number from 1 to 18446744073709551615",
@@ -199,13 +199,25 @@ fn empty_sections_say_nothing() {
 
 #[test]
 fn backends_that_are_not_in_this_build_are_told_from_typing_errors() {
-    let problems = problems("[queue]\nbackend = \"postgres\"\n[blobs]\nbackend = \"s3\"");
+    let problems = problems("[queue]\nbackend = \"rabbitmq\"\n[blobs]\nbackend = \"s3\"");
     let all = problems.join("\n");
     assert!(
-        all.contains("\"postgres\" is not in this build; it has \"sqlite\", \"memory\""),
+        all.contains(
+            "\"rabbitmq\" is not in this build; it has \"sqlite\", \"postgres\", \"memory\""
+        ),
         "{all}"
     );
     assert!(all.contains("\"s3\" is not in this build; it has \"local\""), "{all}");
+}
+
+#[test]
+fn postgresql_needs_its_server_and_never_shows_it() {
+    let wrong = problems("[queue]\nbackend = \"postgres\"").join("\n");
+    assert!(wrong.contains("queue.url") && wrong.contains("postgres://"), "{wrong}");
+    let text = "[queue]\nbackend = \"postgres\"\nurl = \"postgres://me:hunter2@localhost/jobs\"";
+    let config = load(text, &[], &[]).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert!(config.keys().iter().all(|key| !key.value.contains("hunter2")));
 }
 
 #[test]
