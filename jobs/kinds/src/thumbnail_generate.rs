@@ -199,12 +199,8 @@ fn content_key(picture: &Encoded) -> Result<BlobKey, JobError> {
         .map_err(JobError::invalid)
 }
 
+/// An attempt that was told to stop is a retry like any other: the engine knows why it told it
+/// to, and decides what becomes of the job.
 fn of_image(error: ImageError) -> JobError {
-    match error {
-        ImageError::Cancelled => {
-            JobError::Cancel { reason: "stopped while making thumbnails".into() }
-        }
-        error if error.is_permanent() => JobError::invalid(error),
-        error => JobError::retry(error),
-    }
+    if error.is_permanent() { JobError::invalid(error) } else { JobError::retry(error) }
 }

@@ -151,11 +151,13 @@ fn verdict(
             reason: "cancelled while it ran".into(),
             keep_until: keep(facts.retention.cancelled),
         },
-        // A handler that fails because it was told to stop has not failed.
+        // A handler that fails because it was told to stop has not failed, and one that gives up
+        // then has not decided that nobody wants the job.
         (_, Ending::Dropped)
-        | (Some(Stop::Drain | Stop::Expired), Ending::Returned(Err(JobError::Retry { .. }))) => {
-            Verdict::Interrupted
-        }
+        | (
+            Some(Stop::Drain | Stop::Expired),
+            Ending::Returned(Err(JobError::Retry { .. } | JobError::Cancel { .. })),
+        ) => Verdict::Interrupted,
         (_, Ending::Returned(Ok(result))) if result.len() > facts.max_result => {
             let message = format!(
                 "the result has {} bytes; at most {} are kept: put large data in a blob",

@@ -32,16 +32,19 @@ async fn past_the_grace_jobs_are_given_back_uncharged() {
     let world = World::new();
     let hangs = world.enqueue("hang").await;
     let heeds = world.enqueue("heed").await;
+    // Gives up when told to stop: that does not mean that nobody wants the job.
+    let yields = world.enqueue("yield").await;
     let engine = world.start(World::settings("a"));
-    world.until(hangs, State::Running).await;
-    world.until(heeds, State::Running).await;
+    for id in [hangs, heeds, yields] {
+        world.until(id, State::Running).await;
+    }
     let asked = world.clock.now();
     engine.drain();
     let report = engine.finished().await;
-    assert_eq!((report.ended, report.interrupted), (Ended::Drained, 2));
+    assert_eq!((report.ended, report.interrupted), (Ended::Drained, 3));
     let took = world.since(asked);
     assert!((25.0..28.0).contains(&took), "{took}");
-    for id in [hangs, heeds] {
+    for id in [hangs, heeds, yields] {
         let record = world.record(id).await;
         assert_eq!((record.state, record.attempt, record.crashes), (State::Available, 0, 0));
         assert!(record.errors.is_empty());

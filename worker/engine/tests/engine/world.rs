@@ -181,6 +181,10 @@ impl Actor {
                 seen.told.lock().unwrap().insert(cx.id);
                 Err(JobError::retry("told to stop"))
             }
+            "yield" => {
+                cx.cancellation.cancelled().await;
+                Err(JobError::Cancel { reason: "told to stop".into() })
+            }
             "cpu" => {
                 let id = cx.id;
                 cx.cpu(move || json!(id.to_string())).await
