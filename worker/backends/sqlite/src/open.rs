@@ -41,8 +41,26 @@ pub(crate) fn prepare(path: &Path, busy: Duration) -> Result<(), QueueError> {
         .map_err(|e| from_io(&format!("syncing the folder {}", folder.display()), e))
 }
 
-/// A connection with its settings.
+/// How long to wait between two tries to open a file that another process is just making.
+const NAP: Duration = Duration::from_millis(10);
+
+/// A connection with its settings. SQLite asks no busy handler while a new file is switched to
+/// its write-ahead log, so processes that open it at the same moment are told "busy" at once:
+/// they try again here, for as long as `busy` says.
 pub(crate) fn connect(path: &Path, role: Role, busy: Duration) -> Result<Connection, QueueError> {
+    let mut left = busy.as_millis() / NAP.as_millis();
+    loop {
+        match try_connect(path, role, busy) {
+            Err(error) if error.kind == QueueErrorKind::Unavailable && left > 0 => {
+                left -= 1;
+                std::thread::sleep(NAP);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn try_connect(path: &Path, role: Role, busy: Duration) -> Result<Connection, QueueError> {
     Connection::open(path)
         .map_err(Fault::from)
         .and_then(|db| {
