@@ -11,9 +11,21 @@ choice! {
     pub enum BlobBackend ("blob backend") {
         /// A folder.
         Local = "local",
+        /// A bucket of S3, or of what speaks its protocol.
+        S3 = "s3",
     }
-    // Backends of the design that this build does not hold.
-    elsewhere ["s3"]
+}
+
+choice! {
+    /// How S3 encrypts what it keeps.
+    pub enum Encryption ("encryption") {
+        /// As the bucket says.
+        Bucket = "bucket",
+        /// With a key of S3's own.
+        Aes256 = "aes256",
+        /// With a key of KMS.
+        Kms = "kms",
+    }
 }
 
 /// Where results such as images are kept.
@@ -25,6 +37,12 @@ pub struct Blobs {
     pub dir: Option<PathBuf>,
     /// Largest blob in bytes.
     pub max_bytes: u64,
+    /// S3: the bucket.
+    pub bucket: Option<String>,
+    /// S3: how it encrypts.
+    pub encryption: Encryption,
+    /// S3: the key of KMS; the account's own when not set.
+    pub kms_key: Option<String>,
 }
 
 impl Blobs {
@@ -33,6 +51,9 @@ impl Blobs {
             backend: section.get("backend"),
             dir: section.get("dir"),
             max_bytes: section.get::<ByteSize>("max_bytes").0,
+            bucket: section.get("bucket"),
+            encryption: section.get("encryption"),
+            kms_key: section.get("kms_key"),
         }
     }
 }

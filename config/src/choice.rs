@@ -11,8 +11,6 @@ pub(crate) trait Choice: Copy + 'static {
     const WHAT: &'static str;
     /// Every word.
     const ALL: &'static [(&'static str, Self)];
-    /// Words that are right, but not in this build.
-    const ELSEWHERE: &'static [&'static str];
 }
 
 impl<T: Choice> Setting for T {
@@ -24,9 +22,6 @@ impl<T: Choice> Setting for T {
             return Ok(*choice);
         }
         let what = T::WHAT;
-        if T::ELSEWHERE.contains(&given) {
-            return Err(format!("the {what} \"{given}\" is not in this build; it has {all}"));
-        }
         let hint = nearest(given, words())
             .map(|word| format!("did you mean \"{word}\"? "))
             .unwrap_or_default();
@@ -34,14 +29,13 @@ impl<T: Choice> Setting for T {
     }
 }
 
-/// An enum with its words: `choice! { pub enum Name ("what") { Variant = "word", } elsewhere [] }`.
+/// An enum with its words: `choice! { pub enum Name ("what") { Variant = "word", } }`.
 macro_rules! choice {
     (
         $(#[$doc:meta])*
         pub enum $name:ident ($what:literal) {
             $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+
         }
-        elsewhere [$($other:literal),*]
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +46,6 @@ macro_rules! choice {
         impl Choice for $name {
             const WHAT: &'static str = $what;
             const ALL: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),+];
-            const ELSEWHERE: &'static [&'static str] = &[$($other),*];
         }
     };
 }

@@ -19,7 +19,7 @@ pub struct KeyInfo {
     /// The same value as JSON.
     #[serde(rename = "value")]
     pub json: Value,
-    /// The default as JSON; absent for keys of kinds and schedule entries.
+    /// The default as JSON; absent for keys of kinds and entries of lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
     /// What it means.
@@ -50,8 +50,8 @@ pub(crate) fn key_infos(
             origin: entry.origin.clone(),
             key,
         };
-        // Kinds and schedule entries stay together: their keys are sorted by name already.
-        let own = entry.path.kind().is_some() || entry.path.schedule().is_some();
+        // Kinds and entries of lists stay together: their keys are sorted by name already.
+        let own = entry.path.kind().is_some() || entry.path.listed().is_some();
         infos.push((if own { docs.len() } else { place.unwrap_or(docs.len()) }, info));
     }
     infos.sort_by_key(|(place, _)| *place);

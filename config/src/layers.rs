@@ -119,9 +119,10 @@ impl Layers {
         self.entries.values().filter_map(|entry| entry.path.kind()).map(str::to_owned).collect()
     }
 
-    /// The places of the schedule entries.
-    pub(crate) fn schedules(&self) -> BTreeSet<usize> {
-        self.entries.values().filter_map(|entry| entry.path.schedule()).collect()
+    /// The places of the entries of a list.
+    pub(crate) fn places(&self, list: &str) -> BTreeSet<usize> {
+        let listed = self.entries.values().filter_map(|entry| entry.path.listed());
+        listed.filter(|(name, _)| *name == list).map(|(_, place)| place).collect()
     }
 }
 
@@ -175,10 +176,11 @@ fn flatten(steps: &mut Vec<Step>, value: &Spanned<DeValue<'_>>, at: usize, leave
     }
 }
 
-/// A payload is the kind's affair: it is one value, whatever is inside.
+/// A payload is the kind's affair, and the fields of a route are a stranger's: each is one value,
+/// whatever is inside.
 fn is_payload(steps: &[Step]) -> bool {
     matches!(steps, [Step::Name(list), Step::Index(_), Step::Name(key)]
-        if list == "schedule" && key == "payload")
+        if matches!((list.as_str(), key.as_str()), ("schedule", "payload") | ("route", "map" | "set")))
 }
 
 fn is_list_of_tables(items: &DeArray<'_>) -> bool {

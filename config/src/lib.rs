@@ -7,6 +7,7 @@
 //! In the environment a kind's dots are underscores: `FLOTILLA__KINDS__CAPTION_PARSE__TIMEOUT`.
 
 mod admin;
+mod aws;
 mod blobs;
 mod captions;
 mod checked;
@@ -15,6 +16,8 @@ mod data;
 mod docs;
 mod duration;
 mod error;
+mod events;
+mod flows;
 mod images;
 mod keys;
 mod kinds;
@@ -25,6 +28,7 @@ mod path;
 mod queue;
 mod reader;
 mod retention;
+mod route;
 mod schedule;
 mod secret;
 mod setting;
@@ -37,11 +41,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use admin::{Admin, TokenError};
-pub use blobs::{BlobBackend, Blobs};
+pub use aws::Aws;
+pub use blobs::{BlobBackend, Blobs, Encryption};
 pub use captions::Captions;
 pub use data::Data;
 pub use duration::{format_duration, parse_duration};
 pub use error::{LoadError, Origin, Problem};
+pub use events::{Events, Sink, Subscriber, Told};
+pub use flows::Flows;
 pub use images::Images;
 pub use keys::KeyInfo;
 pub use kinds::{BackoffChange, KindChange};
@@ -49,6 +56,7 @@ pub use load::LoadOptions;
 pub use log::{Log, LogFormat};
 pub use queue::{Backend, Queue, Synchronous};
 pub use retention::Retention;
+pub use route::{Adopt, Route};
 pub use schedule::{Missed, Schedule};
 pub use secret::Secret;
 pub use size::{format_size, parse_size};
@@ -68,6 +76,14 @@ pub struct Config {
     pub retention: Retention,
     /// `[blobs]`
     pub blobs: Blobs,
+    /// `[aws]`
+    pub aws: Aws,
+    /// `[flows]`
+    pub flows: Flows,
+    /// `[adopt]`
+    pub adopt: Adopt,
+    /// `[events]`
+    pub events: Events,
     /// `[sources]`
     pub sources: Sources,
     /// `[images]`
@@ -82,6 +98,10 @@ pub struct Config {
     pub kinds: BTreeMap<String, KindChange>,
     /// `[[schedule]]`, in the order of the file.
     pub schedules: Vec<Schedule>,
+    /// `[[subscriber]]`, in the order of the file.
+    pub subscribers: Vec<Subscriber>,
+    /// `[[route]]`, in the order of the file.
+    pub routes: Vec<Route>,
     keys: Vec<KeyInfo>,
 }
 
@@ -98,8 +118,8 @@ impl Config {
         self.blobs.dir.clone().unwrap_or_else(|| self.data.dir.join("blobs"))
     }
 
-    /// Every key that has a value, in the order of `default.toml`, then kinds and schedule
-    /// entries. Secrets are masked.
+    /// Every key that has a value, in the order of `default.toml`, then kinds and entries
+    /// of lists. Secrets are masked.
     #[must_use]
     pub fn keys(&self) -> &[KeyInfo] {
         &self.keys

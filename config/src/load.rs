@@ -1,18 +1,20 @@
 //! From layers to a checked [`Config`], or to everything that is wrong at once.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
 use crate::Config;
 use crate::admin::Admin;
+use crate::aws::Aws;
 use crate::blobs::Blobs;
 use crate::captions::Captions;
 use crate::checked::Name;
 use crate::data::Data;
 use crate::docs::{DEFAULT_TOML, key_docs};
 use crate::error::{LoadError, Problem};
+use crate::events::{Events, Subscriber};
+use crate::flows::Flows;
 use crate::images::Images;
 use crate::keys::key_infos;
 use crate::kinds::KindChange;
@@ -22,6 +24,7 @@ use crate::path::Path;
 use crate::queue::Queue;
 use crate::reader::{Reader, Section};
 use crate::retention::Retention;
+use crate::route::{Adopt, Route};
 use crate::schedule::Schedule;
 use crate::setting::Setting as _;
 use crate::sources::Sources;
@@ -76,13 +79,16 @@ impl Config {
 
 fn read(reader: &mut Reader<'_>) -> Config {
     let kinds = reader.layers.kinds();
-    let schedules = reader.layers.schedules();
     Config {
         data: Data::read(section(reader, "data")),
         queue: Queue::read(section(reader, "queue")),
         worker: Worker::read(section(reader, "worker")),
         retention: Retention::read(section(reader, "retention")),
         blobs: Blobs::read(section(reader, "blobs")),
+        aws: Aws::read(section(reader, "aws")),
+        flows: Flows::read(section(reader, "flows")),
+        adopt: Adopt::read(section(reader, "adopt")),
+        events: Events::read(section(reader, "events")),
         sources: Sources::read(section(reader, "sources")),
         images: Images::read(section(reader, "images")),
         captions: Captions::read(section(reader, "captions")),
@@ -96,23 +102,40 @@ fn read(reader: &mut Reader<'_>) -> Config {
                 (kind, change)
             })
             .collect(),
-        schedules: read_schedules(reader, schedules),
+        schedules: read_named(reader, "schedule", Schedule::read, |entry| &entry.name),
+        subscribers: read_named(reader, "subscriber", Subscriber::read, |entry| &entry.name),
+        routes: read_routes(reader),
         keys: Vec::new(),
     }
 }
 
-fn read_schedules(reader: &mut Reader<'_>, places: BTreeSet<usize>) -> Vec<Schedule> {
-    let mut entries: Vec<Schedule> = Vec::new();
-    for place in places {
-        let path = Path::entry("schedule", place);
-        let Some(entry) = Schedule::read(reader.section(path.clone())) else { continue };
-        if entries.iter().any(|other| other.name == entry.name) {
-            let message = format!("\"{}\" names an earlier entry too; choose another", entry.name);
+/// The entries of `[[list]]`, in the order of the file, each with a name of its own.
+fn read_named<T>(
+    reader: &mut Reader<'_>,
+    list: &str,
+    read: impl Fn(Section<'_, '_>) -> Option<T>,
+    name: impl Fn(&T) -> &str,
+) -> Vec<T> {
+    let mut entries: Vec<T> = Vec::new();
+    for place in reader.layers.places(list) {
+        let path = Path::entry(list, place);
+        let Some(entry) = read(reader.section(path.clone())) else { continue };
+        if entries.iter().any(|other| name(other) == name(&entry)) {
+            let message =
+                format!("\"{}\" names an earlier entry too; choose another", name(&entry));
             reader.wrong(&path.child("name").to_string(), message);
         }
         entries.push(entry);
     }
     entries
+}
+
+fn read_routes(reader: &mut Reader<'_>) -> Vec<Route> {
+    let places = reader.layers.places("route");
+    places
+        .into_iter()
+        .filter_map(|at| Route::read(reader.section(Path::entry("route", at))))
+        .collect()
 }
 
 fn section<'r, 'a>(reader: &'r mut Reader<'a>, name: &str) -> Section<'r, 'a> {

@@ -13,7 +13,6 @@ choice! {
         /// Text for people.
         Text = "text",
     }
-    elsewhere []
 }
 
 /// What is logged, and in which form.

@@ -2,6 +2,9 @@
 
 use std::fmt::{self, Write as _};
 
+/// The lists of tables: `[[schedule]]` and the like.
+pub(crate) const LISTS: [&str; 3] = ["schedule", "subscriber", "route"];
+
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -62,10 +65,12 @@ impl Path {
         }
     }
 
-    /// The place of a path below `[[schedule]]`.
-    pub(crate) fn schedule(&self) -> Option<usize> {
+    /// The list and the place in it of a path below `[[list]]`.
+    pub(crate) fn listed(&self) -> Option<(&str, usize)> {
         match self.0.as_slice() {
-            [Step::Name(list), Step::Index(index), ..] if list == "schedule" => Some(*index),
+            [Step::Name(list), Step::Index(index), ..] if LISTS.contains(&list.as_str()) => {
+                Some((list, *index))
+            }
             _ => None,
         }
     }
@@ -86,8 +91,8 @@ impl Path {
             steps[1] = Step::Name("<kind>".to_owned());
         }
         let text = Self(steps).to_string();
-        match self.schedule() {
-            Some(index) => text.replacen(&format!("[{index}]"), "[]", 1),
+        match self.listed() {
+            Some((_, index)) => text.replacen(&format!("[{index}]"), "[]", 1),
             None => text,
         }
     }
@@ -97,8 +102,8 @@ impl Path {
         if let Some(kind) = self.kind() {
             return documented.replacen("\"<kind>\"", &quoted(kind), 1);
         }
-        match self.schedule() {
-            Some(index) => documented.replacen("[]", &format!("[{index}]"), 1),
+        match self.listed() {
+            Some((_, index)) => documented.replacen("[]", &format!("[{index}]"), 1),
             None => documented.to_owned(),
         }
     }

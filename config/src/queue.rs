@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::checked::Name;
 use crate::choice::{Choice, choice};
 use crate::reader::Section;
 use crate::secret::Secret;
@@ -16,11 +17,13 @@ choice! {
         Sqlite = "sqlite",
         /// A PostgreSQL server.
         Postgres = "postgres",
+        /// RabbitMQ carries the jobs, a PostgreSQL server keeps their records.
+        Rabbitmq = "rabbitmq",
+        /// SQS carries the jobs, DynamoDB keeps their records.
+        Sqs = "sqs",
         /// The memory of this process.
         Memory = "memory",
     }
-    // Backends of the design that this build does not hold.
-    elsewhere ["rabbitmq", "aws", "sqs"]
 }
 
 choice! {
@@ -31,7 +34,6 @@ choice! {
         /// A power cut may lose the last moments.
         Normal = "normal",
     }
-    elsewhere []
 }
 
 /// Where jobs are kept, and the promises of leases.
@@ -45,8 +47,20 @@ pub struct Queue {
     pub synchronous: Synchronous,
     /// Where the PostgreSQL server is; may hold a password.
     pub url: Option<Secret>,
+    /// The certificate authority of the PostgreSQL server, when it is not one of the machine's.
+    pub root_certificate: Option<PathBuf>,
     /// PostgreSQL: connections of one process; at least 1.
     pub pool: usize,
+    /// Where RabbitMQ is; may hold a password.
+    pub broker_url: Option<Secret>,
+    /// The certificate authority of RabbitMQ, when it is not one of the machine's.
+    pub broker_root_certificate: Option<PathBuf>,
+    /// What the names of queues on a broker and of the DynamoDB table begin with.
+    pub prefix: String,
+    /// Lanes of a broker whose jobs get a record only when they fail.
+    pub records_for_failures: Vec<String>,
+    /// SQS: lanes whose queues are first in, first out.
+    pub fifo: Vec<String>,
     /// How long a claimed job belongs to its worker.
     pub lease: Duration,
     /// How often leases are renewed; at most a third of the lease.
@@ -68,7 +82,13 @@ impl Queue {
             path: section.get("path"),
             synchronous: section.get("synchronous"),
             url: section.get("url"),
+            root_certificate: section.get("root_certificate"),
             pool: section.get::<NonZeroUsize>("pool").get(),
+            broker_url: section.get("broker_url"),
+            broker_root_certificate: section.get("broker_root_certificate"),
+            prefix: section.get::<Name>("prefix").0,
+            records_for_failures: names(section.get("records_for_failures")),
+            fifo: names(section.get("fifo")),
             lease: section.get("lease"),
             heartbeat: section.get("heartbeat"),
             poison_after: section.get::<NonZeroU32>("poison_after").get(),
@@ -77,4 +97,8 @@ impl Queue {
             busy_timeout: section.get("busy_timeout"),
         }
     }
+}
+
+fn names(given: Vec<Name>) -> Vec<String> {
+    given.into_iter().map(|name| name.0).collect()
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::docs::{KeyDoc, nearest_key};
 use crate::error::{Origin, Problem};
 use crate::layers::{Entry, Layers, Raw};
-use crate::path::Path;
+use crate::path::{LISTS, Path};
 use crate::setting::Setting;
 
 /// Reads typed values out of the layers.
@@ -75,13 +75,13 @@ fn why_unknown(entry: &Entry, docs: &[KeyDoc]) -> Option<String> {
     let documented = entry.path.documented();
     let empty = match &entry.raw {
         Raw::Value(Value::Object(table)) => table.is_empty(),
-        Raw::Value(Value::Array(items)) => items.is_empty() && documented == "schedule",
+        Raw::Value(Value::Array(items)) => items.is_empty() && LISTS.contains(&documented.as_str()),
         _ => false,
     };
     let below = format!("{documented}.");
     let names_section = documented.starts_with("kinds.") && !documented.contains("<kind>")
         || documented == "kinds"
-        || documented == "schedule"
+        || LISTS.contains(&documented.as_str())
         || docs.iter().any(|doc| doc.key.starts_with(&below));
     if names_section {
         return (!empty).then(|| "is a section, not a key; set the keys in it".to_owned());
@@ -133,6 +133,12 @@ impl<'a> Section<'_, 'a> {
             return None;
         }
         self.optional(name)
+    }
+
+    /// Notes that what `name` says does not hold.
+    pub(crate) fn wrong(&mut self, name: &str, message: &str) {
+        let key = self.path.child(name).to_string();
+        self.reader.wrong(&key, message.to_owned());
     }
 
     /// Where the first key of this section stands.

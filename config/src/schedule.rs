@@ -20,7 +20,6 @@ choice! {
         /// One job for each, up to `max_missed`.
         All = "all",
     }
-    elsewhere []
 }
 
 /// A job that is enqueued by the clock.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Config;
+use crate::blobs::{BlobBackend, Encryption};
 use crate::duration::format_duration;
 use crate::path::Path;
 use crate::queue::Backend;
@@ -16,7 +17,8 @@ pub(crate) fn validate(config: &Config, is_wrong: impl Fn(&str) -> bool) -> Vec<
     let mut broken = Vec::new();
     periods(config, &mut broken);
     lease(config, &mut broken);
-    postgres(config, &mut broken);
+    servers(config, &mut broken);
+    blobs(config, &mut broken);
     admin(config, &mut broken);
     kinds(config, &mut broken);
     broken.retain(|rule: &Broken| !rule.keys.iter().any(|key| is_wrong(key)));
@@ -51,15 +53,38 @@ fn periods(config: &Config, broken: &mut Vec<Broken>) {
     }
 }
 
-fn postgres(config: &Config, broken: &mut Vec<Broken>) {
+fn servers(config: &Config, broken: &mut Vec<Broken>) {
     let queue = &config.queue;
-    if queue.backend == Backend::Postgres && queue.url.is_none() {
-        let message = "the backend \"postgres\" needs to know its server; set it, as in \
-                       \"postgres://user@localhost/flotilla\"";
+    let records_in_postgres = matches!(queue.backend, Backend::Postgres | Backend::Rabbitmq);
+    if records_in_postgres && queue.url.is_none() {
+        let message = "this backend keeps records in PostgreSQL and needs to know its server; \
+                       set it, as in \"postgres://user@localhost/flotilla\"";
         note(broken, &["queue.url", "queue.backend"], message.to_owned());
     }
-    if queue.backend == Backend::Postgres && queue.pool < 2 {
+    if records_in_postgres && queue.pool < 2 {
         note(broken, &["queue.pool"], "give at least 2 connections".to_owned());
+    }
+    if queue.backend == Backend::Rabbitmq && queue.broker_url.is_none() {
+        let message = "the backend \"rabbitmq\" needs to know its broker; set it, as in \
+                       \"amqp://user@localhost/%2f\"";
+        note(broken, &["queue.broker_url", "queue.backend"], message.to_owned());
+    }
+    let carried = matches!(queue.backend, Backend::Rabbitmq | Backend::Sqs);
+    if !carried && !queue.records_for_failures.is_empty() {
+        let message = "only a broker can carry jobs without records: it needs queue.backend \
+                       \"rabbitmq\" or \"sqs\"";
+        note(broken, &["queue.records_for_failures", "queue.backend"], message.to_owned());
+    }
+}
+
+fn blobs(config: &Config, broken: &mut Vec<Broken>) {
+    if config.blobs.backend == BlobBackend::S3 && config.blobs.bucket.is_none() {
+        let message = "the backend \"s3\" needs the name of its bucket".to_owned();
+        note(broken, &["blobs.bucket", "blobs.backend"], message);
+    }
+    if config.blobs.kms_key.is_some() && config.blobs.encryption != Encryption::Kms {
+        let message = "is used only with blobs.encryption = \"kms\"".to_owned();
+        note(broken, &["blobs.kms_key", "blobs.encryption"], message);
     }
 }
 
