@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::InvalidName;
+use crate::ids::{InvalidName, Tenant};
 use crate::outcome::{BoxError, Classify, FailureClass};
 
 /// The name of a blob: `/`-separated parts of `A-Z a-z 0-9 . _ -`, none of them `.` or `..`,
@@ -39,6 +40,15 @@ impl BlobKey {
                 rule: "parts of letters, digits, '.', '_', '-' joined by '/', at most 512 bytes",
             })
         }
+    }
+
+    /// What belongs to one tenant: `content/{tenant}/{rest}`, so that rights, costs and removal
+    /// of a tenant's blobs can follow a prefix.
+    ///
+    /// # Errors
+    /// [`InvalidName`] when `rest` breaks the rule.
+    pub fn of_tenant(tenant: &Tenant, rest: &str) -> Result<Self, InvalidName> {
+        Self::new(format!("content/{tenant}/{rest}"))
     }
 
     /// The key itself.
@@ -93,6 +103,12 @@ pub trait Blobs: Send + Sync + fmt::Debug {
 
     /// Where a person finds it: a path or a URL.
     fn locate(&self, key: &BlobKey) -> String;
+
+    /// Where a program without credentials can read it for the time given, at most a week: a
+    /// presigned URL. Stores that have no such thing answer as [`locate`](Self::locate).
+    async fn link(&self, key: &BlobKey, _lasts: Duration) -> Result<String, BlobError> {
+        Ok(self.locate(key))
+    }
 }
 
 /// A failure of a blob store.
@@ -145,5 +161,7 @@ mod tests {
             assert!(BlobKey::new(bad).is_err(), "{bad}");
         }
         assert!(BlobKey::new("a".repeat(513)).is_err());
+        let of = BlobKey::of_tenant(&Tenant::default(), "thumbs/a.webp").unwrap();
+        assert_eq!(of.as_str(), "content/default/thumbs/a.webp");
     }
 }

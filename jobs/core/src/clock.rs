@@ -52,6 +52,31 @@ impl Clock for ManualClock {
     }
 }
 
+/// The machine's clock, moved to agree with one that is shared.
+#[derive(Debug, Default)]
+pub struct SharedClock(AtomicI64);
+
+impl SharedClock {
+    /// Moves it so that the machine's `before`..`after`, between which the shared clock was read,
+    /// agrees with `shared`: right to half the time between them (Cristian, 1989).
+    pub fn agree(&self, before: Timestamp, shared: Timestamp, after: Timestamp) {
+        let middle =
+            before.as_microsecond() + (after.as_microsecond() - before.as_microsecond()) / 2;
+        self.0.store(shared.as_microsecond().saturating_sub(middle), Ordering::SeqCst);
+    }
+
+    /// How far the machine's clock is behind, in microseconds; negative: ahead.
+    pub fn offset(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Clock for SharedClock {
+    fn now(&self) -> Timestamp {
+        from_micros(SystemClock.now().as_microsecond().saturating_add(self.offset()))
+    }
+}
+
 /// The instant `micros` microseconds after the Unix epoch, held inside the representable range.
 pub fn from_micros(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 {
@@ -92,6 +117,17 @@ mod tests {
         let now = ManualClock::default().now();
         assert_eq!(between(now, before(now, Duration::from_secs(1))), Duration::ZERO);
         assert_eq!(between(now, after(now, Duration::from_secs(1))), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_shared_clock_takes_over_the_offset() {
+        let clock = SharedClock::default();
+        let (sent, got) = (from_micros(1_000_000), from_micros(1_000_200));
+        clock.agree(sent, from_micros(301_000_100), got);
+        assert_eq!(clock.offset(), 300_000_000);
+        assert!(between(SystemClock.now(), clock.now()) > Duration::from_secs(299));
+        clock.agree(sent, from_micros(1_000_100), got);
+        assert_eq!(clock.offset(), 0);
     }
 
     #[test]

@@ -112,6 +112,8 @@ pub struct Envelope {
     pub deadline: Option<Timestamp>,
     /// Same key, same job.
     pub unique: Option<Unique>,
+    /// Same key: one at a time, in order.
+    pub order: Option<String>,
     /// The trace it belongs to.
     pub trace: TraceContext,
     /// Fields of later versions, kept.
@@ -128,7 +130,7 @@ pub struct EnvelopeError {
     pub message: String,
 }
 
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 14] = [
     "envelope",
     "id",
     "kind",
@@ -140,6 +142,7 @@ const FIELDS: [&str; 13] = [
     "run_at",
     "deadline",
     "unique",
+    "order",
     "traceparent",
     "tracestate",
 ];
@@ -182,6 +185,7 @@ impl Envelope {
             run_at: take(&mut fields, "run_at")?,
             deadline: take(&mut fields, "deadline")?,
             unique: take(&mut fields, "unique")?,
+            order: take(&mut fields, "order")?,
             trace: TraceContext {
                 traceparent: take(&mut fields, "traceparent")?,
                 tracestate: take(&mut fields, "tracestate")?,
@@ -222,6 +226,7 @@ impl Envelope {
         put("run_at", self.run_at.as_ref().map(raw));
         put("deadline", self.deadline.as_ref().map(raw));
         put("unique", self.unique.as_ref().map(raw));
+        put("order", self.order.as_ref().map(raw));
         put("traceparent", self.trace.traceparent.as_ref().map(raw));
         put("tracestate", self.trace.tracestate.as_ref().map(raw));
         for (name, value) in &self.extra {
@@ -258,7 +263,7 @@ mod tests {
     const FULL: &str = r#"{"envelope":1,"id":"019a9c1e-7d52-7c3b-9f65-2b1c6a0d4e11","kind":"caption.parse",
         "kind_version":1,"payload":{"text":"hi","n":12345678901234567890123},"lane":"language",
         "tenant":"acme","priority":9,"run_at":"2026-01-01T00:00:00Z","deadline":"2026-01-02T00:00:00Z",
-        "unique":{"key":"k","scope":{"seconds":60}},
+        "unique":{"key":"k","scope":{"seconds":60}},"order":"account:1",
         "traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","later":{"a":1}}"#;
 
     #[test]

@@ -41,6 +41,13 @@ pub trait Fleet: Send + Sync + std::fmt::Debug {
     /// Says "I am here" and hears what is wanted.
     async fn heartbeat(&self, me: &WorkerInfo, now: Timestamp) -> Result<Orders, QueueError>;
 
+    /// The clock that all workers share, as exact as the backend can tell; `None`: the machine's
+    /// own is shared. Leases of a fleet are measured by it, so that a worker whose clock is wrong
+    /// neither takes nor loses a job by that.
+    async fn time(&self) -> Result<Option<Timestamp>, QueueError> {
+        Ok(None)
+    }
+
     /// Says goodbye.
     async fn leave(&self, id: &WorkerId) -> Result<(), QueueError>;
 

@@ -7,11 +7,15 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::call::Call;
+use crate::cells::Cells;
 use crate::clock::{Clock, Timestamp};
 use crate::envelope::TraceContext;
+use crate::flow::ChildEnd;
 use crate::ids::{JobId, Kind, Lane, Tenant};
 use crate::job::Job;
 use crate::outcome::JobError;
+use crate::scratch::Scratch;
 
 /// Code that runs jobs of one type. It may run more than once for one job (at-least-once).
 pub trait Handler<J: Job>: Send + Sync + 'static {
@@ -35,6 +39,9 @@ pub struct Progress {
 
 /// Where progress goes: the engine's lease keeper sends the latest with its next heartbeat.
 pub type ProgressSink = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// Where calls are reported: the engine feeds limits and breakers with them.
+pub type CallSink = Arc<dyn Fn(Call) + Send + Sync>;
 
 /// A bounded pool of threads for work that burns the CPU.
 #[derive(Clone, Debug)]
@@ -91,6 +98,12 @@ pub struct JobContext {
     pub clock: Arc<dyn Clock>,
     /// Threads for work that burns the CPU.
     pub pool: CpuPool,
+    /// Where calls are reported.
+    pub calls: CallSink,
+    /// Where its effects and finished steps are recorded.
+    pub cells: Arc<dyn Cells>,
+    /// The children it started in earlier attempts, by name; empty on the first.
+    pub children: Arc<[ChildEnd]>,
 }
 
 impl JobContext {
@@ -109,6 +122,9 @@ impl JobContext {
             sink: Arc::new(|_| {}),
             clock,
             pool,
+            calls: Arc::new(|_| {}),
+            cells: Arc::new(Scratch::default()),
+            children: Arc::new([]),
         }
     }
 
@@ -117,10 +133,21 @@ impl JobContext {
         self.cancellation.is_cancelled()
     }
 
+    /// The child of that name, if it was started in an earlier attempt.
+    pub fn child(&self, name: &str) -> Option<&ChildEnd> {
+        self.children.iter().find(|child| child.name == name)
+    }
+
     /// Says how far the job is: `fraction` from 0 to 1. Cheap; only the latest is stored.
     pub fn progress(&self, fraction: f64, message: impl Into<String>) {
         let message = message.into().chars().take(200).collect();
         (self.sink)(Progress { fraction: fraction.clamp(0.0, 1.0), message });
+    }
+
+    /// Says how a call to somebody else's service ended. One that says "too fast" makes the
+    /// attempt free, if the handler then fails with [`JobError::Retry`].
+    pub fn called(&self, call: Call) {
+        (self.calls)(call);
     }
 
     /// Runs `work` on the bounded CPU pool.

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::envelope::Unique;
 use crate::ids::{Kind, Lane, Priority};
+use crate::limit::LimitKey;
 use crate::retry::Backoff;
 
 /// A type of job.
@@ -46,6 +47,10 @@ pub trait Job: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static
     fn faults(&self) -> Vec<(String, String)> {
         Vec::new()
     }
+
+    /// Whose limits and breakers a job counts against, narrowest keys only: `web/example.com`
+    /// counts against `web` too. `None`: it calls nobody, and pays nothing for limits.
+    const LIMITS: Option<fn(&Self) -> Vec<LimitKey>> = None;
 
     /// Same key, same job. An enqueue may give its own.
     fn unique(&self) -> Option<Unique> {

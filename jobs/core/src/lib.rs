@@ -33,30 +33,55 @@
 //! | drain | claim no more, finish what runs, exit |
 //! | port, backend | a trait of this crate; a crate that implements it |
 //! | adopt | to make a record for a job first seen on a broker |
+//! | flow, child | a job that awaits the jobs it started; one of those |
+//! | ordering key | jobs with the same one run one at a time, in order |
+//! | cell | a small piece of state the fleet shares, changed by compare-and-swap |
+//! | notice | what a broker is told of a job |
+//! | limit key, quota, slice | what is limited; how fast; permission for a few jobs that a worker holds |
+//! | breaker, probe, ramp | stops calls to who answers badly; a job let through to see; waking more and more |
+//! | effect, ledger | an irreversible call; the record that lets it happen once |
+//! | event, subscriber, sink | what others are told of a job (CloudEvents); who; by which way |
 
 pub mod blob;
+pub mod breaker;
+pub mod broker;
+pub mod call;
+pub mod cells;
 pub mod clock;
+pub mod effect;
 pub mod envelope;
+pub mod event;
 pub mod fair;
 pub mod fleet;
+pub mod flow;
 pub mod handler;
 pub mod ids;
 pub mod job;
+pub mod ledger;
+pub mod limit;
 pub mod ops;
+pub mod outbox;
 pub mod outcome;
 pub mod queue;
 pub mod records;
 pub mod registry;
 pub mod retry;
 pub mod rng;
+pub mod scratch;
 pub mod state;
 pub mod suggest;
+pub mod throttle;
 
+pub use call::Call;
+pub use cells::Cells;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use effect::{ReadBack, Safety, SendError};
 pub use envelope::{Envelope, Payload, TraceContext, Unique, UniqueScope};
 pub use handler::{CpuPool, Handler, JobContext, Progress};
 pub use ids::{Fence, JobId, Kind, Lane, Priority, Receipt, Tenant, WorkerId};
 pub use job::{Job, Policy};
+pub use limit::LimitKey;
+pub use outbox::Outbox;
 pub use outcome::{Classify, FailureClass, JobError};
 pub use queue::Queue;
 pub use records::Records;

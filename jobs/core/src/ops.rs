@@ -7,11 +7,13 @@ use crate::clock::{Clock, Timestamp};
 use crate::envelope::{Envelope, Unique};
 use crate::ids::JobId;
 use crate::queue::{Enqueued, NewJob, Queue, QueueError};
-use crate::registry::{PayloadError, Registry, RegistryError};
+use crate::registry::{Checked, PayloadError, Registered, Registry, RegistryError};
 use crate::rng::Rng;
 
 /// Longest unique key, in bytes.
 pub const MAX_UNIQUE_KEY: usize = 512;
+/// Longest ordering key, in bytes.
+pub const MAX_ORDER_KEY: usize = 512;
 
 /// Why an envelope was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -86,28 +88,13 @@ impl Ops {
             return Err(EnqueueError::Field { field: "payload", message });
         }
         let checked = kind.check(version, &envelope.payload)?;
-        let unique = envelope.unique.or(checked.unique);
-        check_unique(unique.as_ref())?;
-        let run_at = envelope.run_at.unwrap_or(now).max(now);
-        if let Some(deadline) = envelope.deadline.filter(|d| *d <= run_at) {
-            let message = format!("{deadline} is not after the moment it may run, {run_at}");
+        let id = envelope.id.unwrap_or_else(|| JobId::new(now, &*self.rng));
+        let job = fill(kind, checked, envelope, id, now)?;
+        if let Some(deadline) = job.deadline.filter(|d| *d <= job.run_at) {
+            let message = format!("{deadline} is not after the moment it may run, {}", job.run_at);
             return Err(EnqueueError::Field { field: "deadline", message });
         }
-        Ok(NewJob {
-            id: envelope.id.unwrap_or_else(|| JobId::new(now, &*self.rng)),
-            kind: kind.kind.clone(),
-            version,
-            lane: envelope.lane.unwrap_or_else(|| kind.policy.lane.clone()),
-            tenant: envelope.tenant.unwrap_or_default(),
-            priority: envelope.priority.unwrap_or(kind.policy.priority),
-            payload: envelope.payload,
-            run_at,
-            deadline: envelope.deadline,
-            unique,
-            max_attempts: kind.policy.max_attempts.max(1),
-            trace: envelope.trace,
-            extra: envelope.extra,
-        })
+        Ok(job)
     }
 
     /// Checks and enqueues; answers after the jobs are durable, in the order given.
@@ -140,11 +127,55 @@ impl Ops {
     }
 }
 
+/// Fills an envelope from the policy of its kind; the payload was checked before. Size and
+/// deadline are the caller's business.
+///
+/// # Errors
+/// A unique key or an ordering key that does not hold.
+pub fn fill(
+    kind: &Registered,
+    checked: Checked,
+    envelope: Envelope,
+    id: JobId,
+    now: Timestamp,
+) -> Result<NewJob, EnqueueError> {
+    let unique = envelope.unique.or(checked.unique);
+    check_unique(unique.as_ref())?;
+    check_order(envelope.order.as_deref())?;
+    Ok(NewJob {
+        id,
+        kind: kind.kind.clone(),
+        version: envelope.kind_version.unwrap_or(kind.version),
+        lane: envelope.lane.unwrap_or_else(|| kind.policy.lane.clone()),
+        tenant: envelope.tenant.unwrap_or_default(),
+        priority: envelope.priority.unwrap_or(kind.policy.priority),
+        payload: envelope.payload,
+        run_at: envelope.run_at.unwrap_or(now).max(now),
+        deadline: envelope.deadline,
+        unique,
+        order: envelope.order,
+        parent: None,
+        max_attempts: kind.policy.max_attempts.max(1),
+        trace: envelope.trace,
+        extra: envelope.extra,
+    })
+}
+
 fn check_unique(unique: Option<&Unique>) -> Result<(), EnqueueError> {
     match unique {
         Some(unique) if unique.key.is_empty() || unique.key.len() > MAX_UNIQUE_KEY => {
             let message = format!("its key must have 1 to {MAX_UNIQUE_KEY} bytes");
             Err(EnqueueError::Field { field: "unique", message })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_order(order: Option<&str>) -> Result<(), EnqueueError> {
+    match order {
+        Some(key) if key.is_empty() || key.len() > MAX_ORDER_KEY => {
+            let message = format!("the ordering key must have 1 to {MAX_ORDER_KEY} bytes");
+            Err(EnqueueError::Field { field: "order", message })
         }
         _ => Ok(()),
     }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::flow::{Child, Until};
 use crate::state::DeadClass;
 
 /// Any error that may cross a task boundary.
@@ -61,6 +62,14 @@ pub enum JobError {
         /// For `why`.
         reason: String,
     },
+    /// Not before enough of its children have ended; these are started with it. Free. The next
+    /// attempt finds them in `JobContext::children`.
+    Await {
+        /// To be started; a name that was started before is passed over.
+        children: Vec<Child>,
+        /// When to go on.
+        until: Until,
+    },
     /// Never going to work: a dead letter at once.
     Fail {
         /// Which sort of dead letter.
@@ -99,6 +108,7 @@ impl JobError {
             Self::Snooze { reason, .. } | Self::Park { reason, .. } | Self::Cancel { reason } => {
                 cut(reason.clone(), max)
             }
+            Self::Await { children, .. } => format!("waits for {} children", children.len()),
         }
     }
 }

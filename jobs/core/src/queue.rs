@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 use crate::envelope::{Payload, TraceContext, Unique};
+use crate::flow::{Parent, Until};
 use crate::handler::Progress;
 use crate::ids::{Fence, JobId, Kind, Lane, Priority, Receipt, Tenant, WorkerId};
 use crate::outcome::{BoxError, Classify, FailureClass};
@@ -41,6 +42,11 @@ pub struct Capabilities {
     pub max_payload: usize,
     /// Largest batch of one call; callers split.
     pub max_batch: usize,
+    /// Claims follow priority bands and share a lane between tenants; else roughly first in
+    /// first out.
+    pub fair: bool,
+    /// Ordering keys are kept; a job that has one is `Rejected` otherwise.
+    pub ordering: bool,
 }
 
 /// A job to be made, complete: the policy has filled every gap.
@@ -66,6 +72,11 @@ pub struct NewJob {
     pub deadline: Option<Timestamp>,
     /// Same key, kind and tenant: same job.
     pub unique: Option<Unique>,
+    /// Jobs with the same key run one at a time, in the order they were enqueued: a job parks
+    /// behind an unfinished one and is woken when that has finished, however. At most 512 bytes.
+    pub order: Option<String>,
+    /// Whose child it is.
+    pub parent: Option<Parent>,
     /// Runs that may fail; at least 1.
     pub max_attempts: u32,
     /// The trace it belongs to.
@@ -137,6 +148,10 @@ pub struct Claimed {
     pub enqueued_at: Timestamp,
     /// The trace it belongs to.
     pub trace: TraceContext,
+    /// Whose child it is.
+    pub parent: Option<Parent>,
+    /// How many children it has started in earlier attempts.
+    pub children: u32,
 }
 
 /// The answer to a claim.
@@ -215,6 +230,14 @@ pub enum Verdict {
         key: String,
         /// Why.
         reason: String,
+    },
+    /// Again when enough of its children have ended, the attempt given back. The children are
+    /// made with it; one that exists already is not made or counted again.
+    Await {
+        /// To be made: each names this job as its parent. May be empty, to go on waiting.
+        children: Vec<NewJob>,
+        /// When to go on. At once, if that holds already.
+        until: Until,
     },
     /// Given back by a drain, the attempt given back.
     Interrupted,

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 use crate::envelope::TraceContext;
+use crate::flow::{Flow, Parent};
 use crate::handler::Progress;
 use crate::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
 use crate::queue::{AttemptError, QueueError};
@@ -75,6 +76,15 @@ pub struct JobRecord {
     /// Its unique key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unique_key: Option<String>,
+    /// Its ordering key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_key: Option<String>,
+    /// Whose child it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// How its children stand, once it has started some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Flow>,
     /// The trace it belongs to.
     pub trace: TraceContext,
     /// Its arguments; a string where they are not JSON.
@@ -108,6 +118,8 @@ pub struct Filter {
     pub until: Option<Timestamp>,
     /// A part of the last error's text.
     pub error: Option<String>,
+    /// Children of these jobs.
+    pub parents: Vec<JobId>,
 }
 
 impl Filter {

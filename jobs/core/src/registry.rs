@@ -12,12 +12,14 @@ use crate::envelope::{Payload, Unique};
 use crate::handler::{Handler, JobContext};
 use crate::ids::Kind;
 use crate::job::{Job, Policy};
+use crate::limit::LimitKey;
 use crate::outcome::JobError;
 use crate::suggest;
 
 type RunFuture = Pin<Box<dyn Future<Output = Result<Bytes, JobError>> + Send>>;
 type Run = dyn Fn(u16, Payload, JobContext) -> RunFuture + Send + Sync;
 type Check = dyn Fn(u16, &Payload) -> Result<Checked, PayloadError> + Send + Sync;
+type Keys = dyn Fn(u16, &Payload) -> Vec<LimitKey> + Send + Sync;
 type Schemas = fn() -> Result<(Value, Value), serde_json::Error>;
 
 /// Why a payload is not one of its kind.
@@ -52,6 +54,7 @@ pub struct Registered {
     pub policy: Policy,
     run: Arc<Run>,
     check: Arc<Check>,
+    keys: Option<Arc<Keys>>,
     schemas: Schemas,
 }
 
@@ -76,6 +79,16 @@ impl Registered {
     /// [`PayloadError`] naming the first offending field.
     pub fn check(&self, version: u16, payload: &Payload) -> Result<Checked, PayloadError> {
         (self.check)(version, payload)
+    }
+
+    /// Whether its jobs count against limits and breakers.
+    pub fn is_limited(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// The keys a job of this payload counts against; none when the payload does not decode.
+    pub fn keys(&self, version: u16, payload: &Payload) -> Vec<LimitKey> {
+        self.keys.as_ref().map(|keys| keys(version, payload)).unwrap_or_default()
     }
 
     /// JSON Schema (2020-12) of the payload and of the result.
@@ -133,6 +146,11 @@ impl Registry {
         let check: Arc<Check> = Arc::new(|version, payload| {
             decode::<J>(version, payload).map(|job| Checked { unique: job.unique() })
         });
+        let keys = J::LIMITS.map(|limits| -> Arc<Keys> {
+            Arc::new(move |version, payload| {
+                decode::<J>(version, payload).map(|job| limits(&job)).unwrap_or_default()
+            })
+        });
         let schemas: Schemas = || {
             Ok((
                 serde_json::to_value(schemars::schema_for!(J))?,
@@ -146,6 +164,7 @@ impl Registry {
             policy: J::policy(),
             run,
             check,
+            keys,
             schemas,
         };
         self.kinds.insert(J::KIND, entry);

@@ -168,6 +168,8 @@ pub enum Event {
     Parked,
     /// The key it was parked under was woken.
     Woken,
+    /// What it was parked behind is over, but its own moment has not come.
+    Postponed,
     /// A drain gave it back.
     Interrupted,
     /// The lease ran out: its worker is gone.
@@ -229,7 +231,7 @@ pub struct IllegalMove {
 /// | available | – | running +1 | – | – | – | – | – | dead | cancelled | – |
 /// | running | – | – | completed | retryable · dead | dead | scheduled · available · parked, −1 | available · dead | – | cancelled | – |
 /// | retryable | available | – | – | – | – | – | – | dead | cancelled | – |
-/// | parked | – (woken: available) | – | – | – | – | – | – | dead | cancelled | – |
+/// | parked | – (woken: available, postponed: scheduled) | – | – | – | – | – | – | dead | cancelled | – |
 /// | completed, cancelled | – | – | – | – | – | – | – | – | – | – |
 /// | dead | – | – | – | – | – | – | – | – | – | available, 0 · cancelled |
 ///
@@ -244,6 +246,7 @@ pub fn transition(from: State, event: Event) -> Result<Move, IllegalMove> {
     match event {
         Event::Due if matches!(from, Scheduled | Retryable) => to(Available),
         Event::Woken if from == Parked => to(Available),
+        Event::Postponed if from == Parked => to(Scheduled),
         Event::Claimed if from == Available => {
             Ok(Move { to: Running, charge: Charge::One, class: None })
         }
@@ -284,6 +287,7 @@ mod tests {
             Event::Snoozed,
             Event::Parked,
             Event::Woken,
+            Event::Postponed,
             Event::Interrupted,
             Event::Expired,
             Event::Cancelled,
