@@ -47,6 +47,7 @@ pub(crate) fn plain(record: &JobRecord) -> JobRecord {
     if !matches!(plain.state, State::Scheduled | State::Parked | State::Cancelled) {
         plain.reason = None;
     }
+    plain.flow = plain.flow.filter(|flow| flow.children > 0);
     if plain.state == State::Cancelled {
         plain.finished_at = plain.finished_at.map(|_| plain.enqueued_at);
     }
@@ -56,6 +57,8 @@ pub(crate) fn plain(record: &JobRecord) -> JobRecord {
 pub(crate) fn selected(filter: &Filter, record: &JobRecord) -> bool {
     (filter.lanes.is_empty() || filter.lanes.contains(&record.lane))
         && (filter.kinds.is_empty() || filter.kinds.contains(&record.kind))
+        && (filter.parents.is_empty()
+            || record.parent.as_ref().is_some_and(|p| filter.parents.contains(&p.id)))
         && (filter.states.is_empty() || filter.states.contains(&record.state))
         && (filter.classes.is_empty() || record.class.is_some_and(|c| filter.classes.contains(&c)))
 }

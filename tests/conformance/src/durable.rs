@@ -1,5 +1,6 @@
 //! Stores that outlive the process: what was answered is there after a restart.
 
+use flotilla_core::flow::Until;
 use flotilla_core::handler::Progress;
 use flotilla_core::queue::{Enqueued, Extension, Lease, NewJob, Settled};
 use flotilla_core::records::{Filter, Page, Pause};
@@ -84,4 +85,30 @@ pub async fn a_restart_keeps_the_order(h: &dyn Harness) {
 /// A restart changes no answer: random walks with restarts agree with a model that had none.
 pub async fn random_operations_are_answered_alike_across_restarts(h: &dyn Harness) {
     model::walk_with_restarts(h).await;
+}
+
+/// Who stands in line, who waits for whom, what the fleet agreed on, and who is still to be told.
+pub async fn a_restart_keeps_lines_flows_cells_and_ends(h: &dyn Harness) {
+    let mut s = Scene::on(h.fresh_telling().await);
+    let ended = s.running().await;
+    s.applied(&ended, s.completed()).await;
+    let parent = s.running().await;
+    let child = NewJob { order: Some("k".into()), ..s.child(&parent, "a") };
+    s.awaits(&parent, vec![child.clone()], Until::all()).await;
+    let next = s.add(s.ordered("k")).await;
+    let version = s.set_cell("quota/x", "7").await;
+    let untold = s.untold().await;
+    assert_eq!(untold.len(), 1);
+    let before = [s.get(parent.held.id).await, s.get(child.id).await, s.get(next).await];
+
+    s.ports = h.reopen(s.ports).await;
+    assert_eq!(s.untold().await, untold);
+    s.told(&[(ended.held.id, ended.held.fence)]).await;
+    assert!(s.untold().await.is_empty());
+    let cell = s.cell("quota/x").await.expect("it is there");
+    assert_eq!((cell.value.as_ref(), cell.version), (&b"7"[..], version));
+    let after = [s.get(parent.held.id).await, s.get(child.id).await, s.get(next).await];
+    assert_eq!(after, before);
+    s.applied(&s.one().await, s.completed()).await;
+    let [_parent, _next] = s.claim_all([parent.held.id, next]).await;
 }

@@ -228,3 +228,15 @@ pub async fn an_enqueue_wakes_claimers_and_watchers(h: &dyn Harness) {
     };
     tokio::time::timeout(secs(10), heard).await.expect("both were told");
 }
+
+/// Who cannot keep the order says so, instead of running two at once.
+pub async fn an_ordering_key_is_kept_or_its_job_refused(h: &dyn Harness) {
+    let s = Scene::new(h).await;
+    let answers = s.enqueue(&[s.ordered("k"), s.ordered("k"), s.job()]).await;
+    let keeps = s.ports.queue.capabilities().ordering;
+    for answer in &answers[..2] {
+        assert_eq!(matches!(answer, Enqueued::Created), keeps, "{answer:?}");
+        assert_eq!(matches!(answer, Enqueued::Rejected(_)), !keeps, "{answer:?}");
+    }
+    assert_eq!(answers[2], Enqueued::Created);
+}

@@ -2,7 +2,10 @@
 //!
 //! The order of claims depends on ties the contract leaves open, so the first walk takes every
 //! claimable job of the kinds it asks for and compares sets; the second has one tenant and no
-//! ties, and compares the jobs of each small claim.
+//! ties, and compares the jobs of each small claim. Where a broker chooses what a claim gives, the
+//! model takes the same jobs by name: each must be one that it would give too.
+
+mod beyond;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use flotilla_core::rng::{Rng, SeededRng};
 use flotilla_core::state::{DeadClass, State};
 use flotilla_memory::{Memory, Settings};
 
+use self::beyond::children_of;
 use crate::compare::{all_records, in_all, plain, same, seen_in_claim, selected};
 use crate::harness::{Harness, Ports};
 use crate::scene::{Scene, ids, priority, secs, sorted, tenant};
@@ -74,7 +78,10 @@ pub(crate) async fn walk_with_restarts(h: &dyn Harness) {
 pub(crate) async fn walk_with_two_handles(h: &dyn Harness) {
     for seed in 0..SEEDS / 4 {
         Walk::new(h, 2000 + seed).await.go(h, Way::Turns).await;
-        Walk::new(h, 2000 + seed).await.order(h, Way::Turns).await;
+        let walk = Walk::new(h, 2000 + seed).await;
+        if walk.fair {
+            walk.order(h, Way::Turns).await;
+        }
     }
 }
 
@@ -85,6 +92,12 @@ struct Walk {
     rng: SeededRng,
     /// Jobs that were enqueued, to be sent again, cancelled or looked up.
     known: Vec<NewJob>,
+    model: Arc<Memory>,
+    /// What the backend declares.
+    fair: bool,
+    ordering: bool,
+    /// Ends are marked, and told now and then.
+    telling: bool,
     /// Leases of both sides, current and stale.
     leases: Vec<(Claimed, Claimed)>,
     /// The handle whose turn it is not.
@@ -95,13 +108,27 @@ struct Walk {
 
 impl Walk {
     async fn new(h: &dyn Harness, seed: u64) -> Self {
-        let theirs = Scene::new(h).await;
+        let telling = seed % 2 == 1;
+        let theirs = Scene::on(if telling { h.fresh_telling().await } else { h.fresh().await });
         let declared = theirs.ports.queue.capabilities();
+        let (fair, ordering) = (declared.fair, declared.ordering);
         let (max_payload, max_batch) = (declared.max_payload, declared.max_batch);
-        let model = Memory::new(Settings { max_payload, max_batch });
-        let ours = Scene::on(Ports::of(Arc::new(model)));
-        let (known, leases, at) = (Vec::new(), Vec::new(), String::new());
-        Self { theirs, ours, rng: SeededRng::new(seed), known, leases, idle: None, seed, at }
+        let model = Arc::new(Memory::new(Settings { max_payload, max_batch, events: telling }));
+        let ours = Scene::on(Ports::of(Arc::clone(&model)));
+        Self {
+            theirs,
+            ours,
+            rng: SeededRng::new(seed),
+            known: Vec::new(),
+            model,
+            fair,
+            ordering,
+            telling,
+            leases: Vec::new(),
+            idle: None,
+            seed,
+            at: String::new(),
+        }
     }
 
     async fn go(mut self, h: &dyn Harness, way: Way) {
@@ -151,7 +178,8 @@ impl Walk {
         self.theirs.pass(by);
         self.ours.pass(by);
         match self.below(100) {
-            0..30 => self.enqueue().await,
+            0..26 => self.enqueue().await,
+            26..30 => self.cells().await,
             30..50 => self.claim().await,
             50..70 => self.settle().await,
             70..76 => self.extend().await,
@@ -184,6 +212,9 @@ impl Walk {
             run_at,
             deadline: (self.below(4) == 0).then(|| self.ours.later(patience)),
             unique: (self.below(3) == 0).then_some(unique),
+            order: (self.ordering && self.below(4) == 0)
+                .then(|| ["k", "l"][self.below(2)].to_owned()),
+            parent: None,
             max_attempts: 1 + u32::try_from(self.below(3)).unwrap_or(0),
             ..job
         }
@@ -208,7 +239,10 @@ impl Walk {
             .map(|lane| LaneDemand { lane, slots: 1000, kinds: kinds.clone() })
             .collect();
         let theirs = self.theirs.claims_by("first", &demands).await;
-        let ours = self.ours.claims_by("first", &demands).await;
+        let ours = match self.fair {
+            true => self.ours.claims_by("first", &demands).await,
+            false => self.taken(&demands, &theirs.jobs).await,
+        };
         let paused = self.ours.ports.records.lanes().await.expect("lanes work");
         if paused.iter().all(|lane| lane.paused.is_none()) {
             same(&self.at, "next_due", theirs.next_due, ours.next_due);
@@ -230,7 +264,8 @@ impl Walk {
         }
         // Mostly recent ones: older ones are mostly stale.
         let from = self.leases.len().saturating_sub(12);
-        (0..1 + self.below(4)).map(|_| self.pick(&self.leases[from..])).collect()
+        let some = (0..1 + self.below(4)).map(|_| self.pick(&self.leases[from..])).collect();
+        self.one_of_each_family(some, |(_, job)| job.held.id)
     }
 
     async fn settle(&mut self) {
@@ -242,14 +277,17 @@ impl Walk {
         }
         let now = self.ours.now();
         let theirs = self.theirs.ports.queue.settle(&theirs, now).await.expect("settle works");
+        let children = children_of(&ours);
         let ours = self.ours.ports.queue.settle(&ours, now).await.expect("settle works");
         same(&self.at, "settle", theirs, ours);
+        self.known.extend(children);
     }
 
     fn verdict(&self, job: &Claimed) -> Verdict {
         let s = &self.ours;
         let keep_until = s.later(secs(40) + self.secs_below(60));
-        match self.below(10) {
+        match self.below(12) {
+            10 | 11 => self.wait_for_some(job),
             0..3 => Verdict::Completed { result: Bytes::from_static(b"[1]"), keep_until },
             3 | 4 => s.retry(job, self.secs_below(10)),
             5 => s.snooze(self.secs_below(10)),
@@ -285,6 +323,7 @@ impl Walk {
         let theirs = [self.theirs.housekeep().await, self.theirs.housekeep().await];
         let ours = [self.ours.housekeep().await, self.ours.housekeep().await];
         same(&self.at, "housekeep", in_all(&theirs), in_all(&ours));
+        self.tell().await;
         self.compare_records().await;
     }
 
@@ -299,6 +338,7 @@ impl Walk {
             kinds: self.some(&KINDS),
             states: self.some(&State::ALL),
             classes: if self.below(4) == 0 { self.some(&DeadClass::ALL) } else { Vec::new() },
+            parents: if self.below(4) == 0 { self.some_parents() } else { Vec::new() },
             ..Filter::default()
         };
         let page = Page { limit: 1 + self.below(20), before: None };
@@ -322,7 +362,8 @@ impl Walk {
     async fn cancel(&mut self) {
         let mut asked: Vec<JobId> = vec![JobId::derived("nobody")];
         if !self.known.is_empty() {
-            asked.extend((0..3).map(|_| self.pick(&self.known).id));
+            let some = (0..3).map(|_| self.pick(&self.known).id).collect();
+            asked.extend(self.one_of_each_family(some, |id| *id));
         }
         let now = self.ours.now();
         let theirs = self.theirs.ports.records.cancel(&asked, "unwanted", now).await;

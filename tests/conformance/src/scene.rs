@@ -106,6 +106,8 @@ impl Scene {
             run_at: self.now(),
             deadline: None,
             unique: None,
+            order: None,
+            parent: None,
             max_attempts: 3,
             trace: TraceContext::default(),
             extra: BTreeMap::new(),

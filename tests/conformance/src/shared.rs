@@ -9,8 +9,8 @@ use flotilla_core::records::Pause;
 use flotilla_core::state::State;
 
 use crate::harness::Harness;
-use crate::model;
 use crate::scene::{LANE, LEASE, Scene, demand, ids, unique};
+use crate::{cells, flow, model, order};
 
 /// Two processes, one truth: what one makes, pauses or cancels, the other sees at once.
 pub async fn what_one_process_does_the_other_sees(h: &dyn Harness) {
@@ -96,6 +96,30 @@ pub async fn two_processes_make_one_job_of_one_key(h: &dyn Harness) {
     }
     assert_eq!(created, 1);
     assert_eq!(here.claim(50).await.len(), 1);
+}
+
+/// The last children of a parent end in two processes at the same moment: it goes on once.
+pub async fn two_processes_count_the_last_children_once(h: &dyn Harness) {
+    let here = Scene::new(h).await;
+    let there = Scene::on(h.second().await);
+    let queues = [Arc::clone(&here.ports.queue), Arc::clone(&there.ports.queue)];
+    flow::race_of_the_last_children(&here, &queues).await;
+}
+
+/// An ordering key is one line for all processes.
+pub async fn two_processes_never_run_two_jobs_of_one_ordering_key(h: &dyn Harness) {
+    let here = Scene::new(h).await;
+    let there = Scene::on(h.second().await);
+    let queues = [Arc::clone(&here.ports.queue), Arc::clone(&there.ports.queue)];
+    order::race_for_one_key(&here, &queues).await;
+}
+
+/// A cell is one cell for all processes.
+pub async fn two_processes_share_cells(h: &dyn Harness) {
+    let here = Scene::new(h).await;
+    let there = Scene::on(h.second().await);
+    let stores = [Arc::clone(&here.ports.cells), Arc::clone(&there.ports.cells)];
+    cells::race_for_one_cell(&stores, here.now()).await;
 }
 
 /// Two handles that take turns answer as one model does, down to who is next.

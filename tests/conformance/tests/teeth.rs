@@ -191,12 +191,22 @@ impl Queue for Broken {
     }
 }
 
+impl Bug {
+    fn open(self, events: bool) -> Ports {
+        let good = Arc::new(Memory::new(Settings { events, ..Settings::default() }));
+        let broken = Broken { good: good.clone(), bug: self, latest: Mutex::default() };
+        Ports { queue: Arc::new(broken), ..Ports::of(good) }
+    }
+}
+
 #[async_trait]
 impl Harness for Bug {
     async fn fresh(&self) -> Ports {
-        let good = Arc::new(Memory::new(Settings::default()));
-        let broken = Broken { good: good.clone(), bug: *self, latest: Mutex::default() };
-        Ports { queue: Arc::new(broken), records: good.clone(), fleet: good }
+        self.open(false)
+    }
+
+    async fn fresh_telling(&self) -> Ports {
+        self.open(true)
     }
 }
 
@@ -206,7 +216,7 @@ macro_rules! caught {
             #[test]
             #[should_panic]
             fn $name() {
-                harness::run(stringify!($case), &[], &Bug::$bug, $group::$case);
+                harness::run(harness::Case::alone(stringify!($case)), &[], &Bug::$bug, $group::$case);
             }
         )*
     };
@@ -255,10 +265,17 @@ impl Harness for Skipping {
         Ports::of(Arc::new(Memory::new(Settings::default())))
     }
 
+    async fn fresh_telling(&self) -> Ports {
+        self.fresh().await
+    }
+
     fn skips(&self) -> &'static [(&'static str, &'static str)] {
         self.0
     }
 }
+
+const FAILS: harness::Case =
+    harness::Case { suite: "none", module: "none", group: "none", name: "fails" };
 
 async fn fails(_: &dyn Harness) {
     panic!("the case ran");
@@ -266,19 +283,19 @@ async fn fails(_: &dyn Harness) {
 
 #[test]
 fn an_expected_skip_is_skipped() {
-    harness::run("fails", &[Need::Durable], &Skipping(&[("fails", "why")]), fails);
+    harness::run(FAILS, &[Need::Durable], &Skipping(&[("fails", "why")]), fails);
 }
 
 #[test]
 #[should_panic(expected = "list it in `skips`")]
 fn a_skip_that_is_not_listed_is_a_failure() {
-    harness::run("fails", &[Need::Processes], &Skipping(&[]), fails);
+    harness::run(FAILS, &[Need::Processes], &Skipping(&[]), fails);
 }
 
 #[test]
 #[should_panic(expected = "declares all it needs")]
 fn a_listed_skip_that_could_run_is_a_failure() {
-    harness::run("fails", &[], &Skipping(&[("fails", "why")]), fails);
+    harness::run(FAILS, &[], &Skipping(&[("fails", "why")]), fails);
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Store {
         chosen
     }
 
-    fn hand_out(
+    pub(crate) fn hand_out(
         &mut self,
         id: JobId,
         worker: &WorkerId,
@@ -112,6 +112,8 @@ impl Store {
             available_at: row.available_at,
             enqueued_at: row.enqueued_at,
             trace: row.job.trace.clone(),
+            parent: row.job.parent.clone(),
+            children: row.flow.map_or(0, |flow| flow.children),
         }
     }
 

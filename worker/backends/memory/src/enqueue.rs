@@ -1,4 +1,4 @@
-//! Taking jobs in: idempotent by id, one job per unique key.
+//! Taking jobs in: idempotent by id, one job per unique key, in line by ordering key.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ pub(crate) fn key_of(job: &NewJob) -> Option<Key> {
 
 impl Store {
     /// Makes one job, unless it or its like is there.
-    pub(crate) fn enqueue(&mut self, job: &NewJob, most: usize, now: Timestamp) -> Enqueued {
+    pub(crate) fn enqueue(&mut self, job: &NewJob, now: Timestamp) -> Enqueued {
         if self.rows.contains_key(&job.id) {
             return Enqueued::Duplicate(job.id);
         }
-        let size = job.payload.bytes().len();
+        let (size, most) = (job.payload.bytes().len(), self.settings.max_payload);
         if size > most {
             return Enqueued::Rejected(format!(
                 "the payload has {size} bytes; at most {most} are allowed: put large data in a blob"
@@ -38,15 +38,19 @@ impl Store {
             };
             self.keys.insert(key, Hold { id: job.id, until });
         }
-        self.rows.insert(job.id, waiting(job, now));
-        if job.run_at <= now {
+        let in_line = self.arrival();
+        self.rows.insert(job.id, Row { in_line, ..waiting(job, now) });
+        if self.is_behind_another(job.id) {
+            self.park_in_line(job.id);
+        } else if job.run_at <= now {
             self.line_up(job.id);
         }
         Enqueued::Created
     }
 }
 
-fn waiting(job: &NewJob, now: Timestamp) -> Row {
+/// A new job, as if no other were there.
+pub(crate) fn waiting(job: &NewJob, now: Timestamp) -> Row {
     Row {
         job: job.clone(),
         state: if job.run_at <= now { State::Available } else { State::Scheduled },
@@ -68,5 +72,10 @@ fn waiting(job: &NewJob, now: Timestamp) -> Row {
         result: None,
         keep_until: None,
         place: (0, 0),
+        in_line: 0,
+        flow: None,
+        awaited: false,
+        untold: false,
+        published: None,
     }
 }

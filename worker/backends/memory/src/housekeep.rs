@@ -19,24 +19,35 @@ impl Store {
             |row| row.lease_until,
             policy.batch,
         );
-        for id in abandoned {
-            match self.rescue(id, policy, now) {
+        for id in &abandoned {
+            match self.rescue(*id, policy, now) {
                 State::Available => done.rescued += 1,
                 State::Dead => done.quarantined += 1,
                 _ => {}
             }
         }
+        self.all_ended(&abandoned, now);
         let late = self.select(
             |row| row.waits() && row.too_late(now),
             |row| row.job.deadline,
             policy.batch,
         );
-        for id in late {
-            self.step(id, Event::Expired, now).keep_until = Some(after(now, policy.keep_dead));
+        for id in &late {
+            self.shift(*id, Event::Expired, now).keep_until = Some(after(now, policy.keep_dead));
             done.expired += 1;
         }
+        self.all_ended(&late, now);
         done.pruned = self.prune(policy, now);
         done
+    }
+
+    /// After all of a round have moved, so that their order does not show.
+    fn all_ended(&mut self, moved: &[JobId], now: Timestamp) {
+        for id in moved {
+            if self.rows[id].state.is_finished() {
+                self.ended(*id, now);
+            }
+        }
     }
 
     /// The worker is gone: the job may run again, unless it may be what took the worker down.
@@ -57,7 +68,7 @@ impl Store {
                 poison: row.crashes >= policy.poison_after,
             }
         };
-        let row = self.step(id, event, now);
+        let row = self.shift(id, event, now);
         if row.state == State::Dead {
             row.keep_until = Some(after(now, policy.keep_dead));
         }
@@ -70,6 +81,8 @@ impl Store {
             |row| {
                 let by_hand = row.finished_at.map(|at| after(at, policy.keep_dead));
                 row.state.is_finished()
+                    && !row.untold
+                    && !self.is_awaited_record(row)
                     && row.keep_until.or(by_hand).is_some_and(|until| until <= now)
             },
             |row| row.finished_at,
@@ -78,6 +91,7 @@ impl Store {
         for id in &over {
             self.rows.remove(id);
         }
+        self.cells.prune(now);
         over.len() as u64
     }
 }

@@ -8,10 +8,15 @@
 //! An instant has come when `now` reaches it: a job due at 12:00 is claimable at 12:00, a lease
 //! until 12:00 has run out at 12:00, and so for deadlines, retention and windows of unique keys.
 
+mod broker;
+mod cells;
 mod claim;
 mod enqueue;
 mod fleet;
+mod flow;
 mod housekeep;
+mod line;
+mod outbox;
 mod records;
 mod settle;
 mod store;
@@ -38,16 +43,19 @@ pub struct Settings {
     pub max_payload: usize,
     /// Largest batch of one call; a larger one is an error of kind `Invalid`.
     pub max_batch: usize,
+    /// Every end is marked as not yet told, for `Outbox`.
+    pub events: bool,
 }
 
 impl Default for Settings {
-    /// One mebibyte, and a thousand jobs.
+    /// One mebibyte, a thousand jobs, no events.
     fn default() -> Self {
-        Self { max_payload: 1 << 20, max_batch: 1000 }
+        Self { max_payload: 1 << 20, max_batch: 1000, events: false }
     }
 }
 
-/// Jobs, pauses and workers in memory: `Queue`, `Records` and `Fleet` of one process.
+/// Jobs, pauses, workers and cells in memory: every port of one process, also the store behind a
+/// broker.
 #[derive(Debug)]
 pub struct Memory {
     capabilities: Capabilities,
@@ -60,7 +68,7 @@ pub struct Memory {
 impl Memory {
     /// An empty one.
     pub fn new(settings: Settings) -> Self {
-        let Settings { max_payload, max_batch } = settings;
+        let Settings { max_payload, max_batch, .. } = settings;
         Self {
             capabilities: Capabilities {
                 name: "memory",
@@ -68,8 +76,10 @@ impl Memory {
                 processes: false,
                 max_payload,
                 max_batch,
+                fair: true,
+                ordering: true,
             },
-            store: Mutex::default(),
+            store: Mutex::new(Store::new(settings)),
             workers: Mutex::default(),
             wakes: watch::Sender::new(0),
             changes: watch::Sender::new(0),
@@ -77,20 +87,20 @@ impl Memory {
     }
 
     /// Reads. A panic elsewhere does not make the jobs unreadable.
-    fn read<T>(&self, look: impl FnOnce(&Store) -> T) -> T {
+    fn look<T>(&self, look: impl FnOnce(&Store) -> T) -> T {
         look(&self.store.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Writes, then tells who watches.
-    fn write<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
+    fn alter<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
         let answer = change(&mut self.store.lock().unwrap_or_else(PoisonError::into_inner));
         self.changes.send_modify(|n| *n += 1);
         answer
     }
 
     /// Writes what may make jobs claimable, then tells claimers too.
-    fn write_and_wake<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
-        let answer = self.write(change);
+    fn alter_and_wake<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
+        let answer = self.alter(change);
         self.wakes.send_modify(|n| *n += 1);
         answer
     }
@@ -113,9 +123,7 @@ impl Queue for Memory {
 
     async fn enqueue(&self, jobs: &[NewJob], now: Timestamp) -> Result<Vec<Enqueued>, QueueError> {
         self.bounded(jobs.len())?;
-        let most = self.capabilities.max_payload;
-        Ok(self
-            .write_and_wake(|store| jobs.iter().map(|job| store.enqueue(job, most, now)).collect()))
+        Ok(self.alter_and_wake(|store| jobs.iter().map(|job| store.enqueue(job, now)).collect()))
     }
 
     async fn claim(
@@ -125,7 +133,7 @@ impl Queue for Memory {
         lease: Duration,
         now: Timestamp,
     ) -> Result<Claims, QueueError> {
-        Ok(self.write(|store| store.claim(lanes, worker, lease, now)))
+        Ok(self.alter(|store| store.claim(lanes, worker, lease, now)))
     }
 
     async fn extend(
@@ -135,7 +143,7 @@ impl Queue for Memory {
         _now: Timestamp,
     ) -> Result<Vec<Lease>, QueueError> {
         self.bounded(leases.len())?;
-        Ok(self.write(|store| leases.iter().map(|lease| store.extend(lease, until)).collect()))
+        Ok(self.alter(|store| leases.iter().map(|lease| store.extend(lease, until)).collect()))
     }
 
     async fn settle(
@@ -144,7 +152,7 @@ impl Queue for Memory {
         now: Timestamp,
     ) -> Result<Vec<Settled>, QueueError> {
         self.bounded(done.len())?;
-        Ok(self.write_and_wake(|store| done.iter().map(|one| store.settle(one, now)).collect()))
+        Ok(self.alter_and_wake(|store| done.iter().map(|one| store.settle(one, now)).collect()))
     }
 
     fn wakes(&self) -> watch::Receiver<u64> {
@@ -156,8 +164,9 @@ impl Queue for Memory {
         policy: &HousekeepPolicy,
         now: Timestamp,
     ) -> Result<Housekeeping, QueueError> {
-        let done = self.write(|store| store.housekeep(policy, now));
-        if done.promoted + done.rescued > 0 {
+        let done = self.alter(|store| store.housekeep(policy, now));
+        // An end may move the line of an ordering key or complete a flow.
+        if done != Housekeeping::default() {
             self.wakes.send_modify(|n| *n += 1);
         }
         Ok(done)

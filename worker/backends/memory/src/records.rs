@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use flotilla_core::clock::Timestamp;
 use flotilla_core::envelope::UniqueScope;
-use flotilla_core::ids::{JobId, Lane};
+use flotilla_core::ids::{Fence, JobId, Lane};
 use flotilla_core::queue::QueueError;
 use flotilla_core::records::{
     Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
@@ -32,6 +32,8 @@ fn matches(filter: &Filter, row: &Row) -> bool {
         && (filter.classes.is_empty() || row.class.is_some_and(|c| filter.classes.contains(&c)))
         && filter.since.is_none_or(|since| row.enqueued_at >= since)
         && filter.until.is_none_or(|until| row.enqueued_at < until)
+        && (filter.parents.is_empty()
+            || row.job.parent.as_ref().is_some_and(|parent| filter.parents.contains(&parent.id)))
         && filter.error.as_ref().is_none_or(|part| {
             row.errors.last().is_some_and(|last| last.error.contains(part.as_str()))
         })
@@ -135,6 +137,8 @@ impl Store {
 
     fn put_back(&mut self, id: JobId, now: Timestamp) {
         let row = self.step(id, Event::Replayed, now);
+        row.fence = Fence(row.fence.0 + 1); // when it ends again, that is another end
+        row.untold = false;
         row.crashes = 0;
         row.cancel_requested = false;
         row.keep_until = None;
@@ -145,6 +149,9 @@ impl Store {
             row.job.unique.as_ref().is_some_and(|unique| unique.scope == UniqueScope::Unfinished);
         if let Some(key) = key_of(&row.job).filter(|_| unfinished) {
             self.keys.insert(key, Hold { id, until: None });
+        }
+        if self.is_behind_another(id) {
+            self.park_in_line(id);
         }
     }
 
@@ -158,7 +165,12 @@ impl Store {
 
     fn purge(&mut self, filter: &Filter, limit: usize) -> u64 {
         let over = self.select(
-            |row| row.state.is_finished() && matches(filter, row),
+            |row| {
+                row.state.is_finished()
+                    && !row.untold
+                    && !self.is_awaited_record(row)
+                    && matches(filter, row)
+            },
             |row| row.enqueued_at,
             limit,
         );
@@ -172,20 +184,20 @@ impl Store {
 #[async_trait]
 impl Records for Memory {
     async fn get(&self, id: JobId) -> Result<Option<JobRecord>, QueueError> {
-        Ok(self.read(|store| store.rows.get(&id).map(Row::record)))
+        Ok(self.look(|store| store.rows.get(&id).map(Row::record)))
     }
 
     async fn list(&self, filter: &Filter, page: Page) -> Result<Listed, QueueError> {
-        Ok(self.read(|store| store.list(filter, page)))
+        Ok(self.look(|store| store.list(filter, page)))
     }
 
     async fn count(&self, filter: &Filter) -> Result<u64, QueueError> {
         let count = |store: &Store| store.rows.values().filter(|row| matches(filter, row)).count();
-        Ok(self.read(count) as u64)
+        Ok(self.look(count) as u64)
     }
 
     async fn lanes(&self) -> Result<Vec<LaneInfo>, QueueError> {
-        Ok(self.read(Store::lanes))
+        Ok(self.look(Store::lanes))
     }
 
     async fn cancel(
@@ -194,20 +206,21 @@ impl Records for Memory {
         reason: &str,
         now: Timestamp,
     ) -> Result<Vec<Cancel>, QueueError> {
-        Ok(self.write(|store| ids.iter().map(|id| store.cancel(*id, reason, now)).collect()))
+        Ok(self
+            .alter_and_wake(|store| ids.iter().map(|id| store.cancel(*id, reason, now)).collect()))
     }
 
     async fn pause(&self, lane: &Lane, pause: Pause) -> Result<(), QueueError> {
-        self.write(|store| store.paused.insert(lane.clone(), pause));
+        self.alter(|store| store.paused.insert(lane.clone(), pause));
         Ok(())
     }
 
     async fn resume(&self, lane: &Lane) -> Result<bool, QueueError> {
-        Ok(self.write_and_wake(|store| store.paused.remove(lane).is_some()))
+        Ok(self.alter_and_wake(|store| store.paused.remove(lane).is_some()))
     }
 
     async fn wake(&self, key: &str, limit: usize, now: Timestamp) -> Result<u64, QueueError> {
-        Ok(self.write_and_wake(|store| store.wake(key, limit, now)))
+        Ok(self.alter_and_wake(|store| store.wake(key, limit, now)))
     }
 
     async fn replay(
@@ -216,7 +229,7 @@ impl Records for Memory {
         limit: usize,
         now: Timestamp,
     ) -> Result<Replay, QueueError> {
-        Ok(self.write_and_wake(|store| store.replay(filter, limit, now)))
+        Ok(self.alter_and_wake(|store| store.replay(filter, limit, now)))
     }
 
     async fn discard(
@@ -226,11 +239,11 @@ impl Records for Memory {
         limit: usize,
         now: Timestamp,
     ) -> Result<u64, QueueError> {
-        Ok(self.write(|store| store.discard(filter, reason, limit, now)))
+        Ok(self.alter(|store| store.discard(filter, reason, limit, now)))
     }
 
     async fn purge(&self, filter: &Filter, limit: usize) -> Result<u64, QueueError> {
-        Ok(self.write(|store| store.purge(filter, limit)))
+        Ok(self.alter(|store| store.purge(filter, limit)))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -38,6 +38,7 @@ impl Store {
                 row.parked_under = Some(key.clone());
                 row.reason = Some(reason.clone());
             }
+            Verdict::Await { children, until } => self.await_children(id, children, *until, now),
             Verdict::Interrupted => {
                 self.step(id, Event::Interrupted, now);
             }
@@ -65,6 +66,7 @@ fn would_run_again(verdict: &Verdict) -> bool {
         Verdict::Retry { .. }
             | Verdict::Snooze { .. }
             | Verdict::Park { .. }
+            | Verdict::Await { .. }
             | Verdict::Interrupted
     )
 }

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use flotilla_core::clock::Timestamp;
 use flotilla_core::envelope::Payload;
 use flotilla_core::fair;
+use flotilla_core::flow::Flow;
 use flotilla_core::handler::Progress;
 use flotilla_core::ids::{Fence, JobId, Kind, Lane, Priority, Tenant, WorkerId};
 use flotilla_core::queue::{AttemptError, Held, KEPT_ERRORS, NewJob};
 use flotilla_core::records::{JobRecord, Pause};
 use flotilla_core::state::{Charge, DeadClass, Event, State, transition};
+
+use crate::Settings;
+use crate::cells::Kept;
 
 /// A tag and a number of arrival; the lowest goes first.
 pub(crate) type Place = (i64, u64);
@@ -40,6 +44,16 @@ pub(crate) struct Row {
     pub(crate) keep_until: Option<Timestamp>,
     /// Its place among the available of its band.
     pub(crate) place: Place,
+    /// Its place among the jobs of its ordering key: the number of its enqueue or replay.
+    pub(crate) in_line: u64,
+    /// How its children stand, once it has awaited some.
+    pub(crate) flow: Option<Flow>,
+    /// Its parent awaits it and its end was not yet counted there.
+    pub(crate) awaited: bool,
+    /// It has ended and nobody was told.
+    pub(crate) untold: bool,
+    /// When a broker was told of it, since it became available.
+    pub(crate) published: Option<Timestamp>,
 }
 
 impl Row {
@@ -89,6 +103,9 @@ impl Row {
             errors: self.errors.clone(),
             unique_key: job.unique.as_ref().map(|unique| unique.key.clone()),
             trace: job.trace.clone(),
+            order_key: job.order.clone(),
+            parent: job.parent.clone(),
+            flow: self.flow,
             payload: job.payload.to_value(),
             result: self.result.as_ref().map(Payload::to_value),
             extra: job.extra.clone(),
@@ -110,22 +127,40 @@ pub(crate) struct Hold {
 /// All jobs of a backend, and what the fair order remembers.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
+    pub(crate) settings: Settings,
     pub(crate) rows: BTreeMap<JobId, Row>,
     pub(crate) keys: BTreeMap<Key, Hold>,
     pub(crate) paused: BTreeMap<Lane, Pause>,
+    pub(crate) cells: Kept,
     /// Places each lane gave so far.
     pub(crate) served: BTreeMap<Lane, u64>,
     /// The highest tag claimed of each band.
     pub(crate) band_time: BTreeMap<(Lane, Priority), i64>,
     /// The last tag given to each tenant of each band.
     tenant_last: BTreeMap<(Lane, Priority, Tenant), i64>,
-    /// Counts jobs that became available: first in, first out among equal tags.
+    /// Counts jobs that came or became available: first in, first out among equals.
     arrivals: u64,
 }
 
 impl Store {
-    /// Moves a job as `transition` says. Every change of state comes through here.
+    /// An empty one.
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// Moves a job as `transition` says; its end has its consequences at once.
     pub(crate) fn step(&mut self, id: JobId, event: Event, now: Timestamp) -> &mut Row {
+        let unfinished = !self.rows[&id].state.is_finished();
+        let ends = self.shift(id, event, now).state.is_finished();
+        if unfinished && ends {
+            self.ended(id, now);
+        }
+        self.rows.get_mut(&id).expect("found above")
+    }
+
+    /// Moves a job as `transition` says, and nothing else. Every change of state comes through
+    /// here.
+    pub(crate) fn shift(&mut self, id: JobId, event: Event, now: Timestamp) -> &mut Row {
         let row = self.rows.get_mut(&id).expect("callers found the job under the same lock");
         let went = transition(row.state, event).expect("callers looked at the state first");
         row.state = went.to;
@@ -145,6 +180,7 @@ impl Store {
         if went.to == State::Available {
             row.available_at = now;
             row.job.run_at = now;
+            row.published = None;
             // Its turn had come before: it does not queue again behind its tenant's backlog.
             if !matches!(event, Event::LeaseExpired { .. } | Event::Interrupted) {
                 self.line_up(id);
@@ -155,14 +191,32 @@ impl Store {
 
     /// Gives a job its place among the available of its band.
     pub(crate) fn line_up(&mut self, id: JobId) {
-        let Some(row) = self.rows.get_mut(&id) else { return };
+        let Some(row) = self.rows.get(&id) else { return };
         let band = (row.job.lane.clone(), row.job.priority);
         let mine = (row.job.lane.clone(), row.job.priority, row.job.tenant.clone());
         let band_time = self.band_time.get(&band).copied().unwrap_or(0);
         let tag = fair::tag(band_time, self.tenant_last.get(&mine).copied());
-        self.arrivals += 1;
-        row.place = (tag, self.arrivals);
         self.tenant_last.insert(mine, tag);
+        let arrival = self.arrival();
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.place = (tag, arrival);
+        }
+    }
+
+    /// What the end of a job means to others, whatever ended it.
+    pub(crate) fn ended(&mut self, id: JobId, now: Timestamp) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.untold = self.settings.events;
+        }
+        self.move_the_line(id, now);
+        self.count_on_parent(id, now);
+        self.cancel_children(id, now);
+    }
+
+    /// The next number of arrival.
+    pub(crate) fn arrival(&mut self) -> u64 {
+        self.arrivals += 1;
+        self.arrivals
     }
 
     /// The job of a lease, while the lease is the current one.

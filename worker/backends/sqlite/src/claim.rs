@@ -12,7 +12,9 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::code::{self, micros, to_count};
 use crate::error::{Done, Fault};
+use crate::flow::{flow_of, parent_of};
 use crate::promote::{next_due, promote};
+use crate::rows::{CHILD, FLOW};
 use crate::tx::Tx;
 
 /// Due jobs promoted by one claim, per lane: bounds its transaction. If more are due, `next_due`
@@ -144,7 +146,7 @@ fn take_one(
     let seq = candidate.seq;
     let gone = |what: &str| Fault::Corrupt(format!("the job in row {seq} has no {what}"));
     let mut query = tx.db.prepare_cached(
-        "SELECT id, version, tenant, attempt, max_attempts, crashes, fence, at, enqueued_at
+        "SELECT id, version, tenant, attempt, max_attempts, crashes, fence, at, enqueued_at, ties
          FROM job WHERE seq = ?1",
     )?;
     let mut rows = query.query([seq])?;
@@ -157,6 +159,7 @@ fn take_one(
         transition(State::Available, Event::Claimed).map_err(|e| Fault::Corrupt(e.to_string()))?;
     let attempt = code::charged(row.get(3)?, to.charge);
     let fence = row.get::<_, i64>(6)?.saturating_add(1);
+    let ties: i64 = row.get(9)?;
     let kind: &Kind = &demand.kinds[candidate.kind];
     let claimed = Claimed {
         held: Held {
@@ -176,6 +179,8 @@ fn take_one(
         available_at: code::to_instant(row.get(7)?),
         enqueued_at: code::to_instant(row.get(8)?),
         trace: TraceContext { traceparent: body.get(1)?, tracestate: body.get(2)? },
+        parent: if ties & CHILD == 0 { None } else { parent_of(tx, seq)? },
+        children: if ties & FLOW == 0 { 0 } else { flow_of(tx, seq)?.map_or(0, |f| f.children) },
     };
     tx.db
         .prepare_cached(

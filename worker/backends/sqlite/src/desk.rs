@@ -11,7 +11,8 @@ use crate::code::{self, micros};
 use crate::enqueue::key_holder;
 use crate::error::Done;
 use crate::filter::Condition;
-use crate::rows::{Head, Place, delete, finish, make_available, numbers};
+use crate::line;
+use crate::rows::{Head, ORDERED, Place, STAYS, delete, finish, make_available, numbers};
 use crate::tx::Tx;
 
 /// Rows looked at in one go.
@@ -31,6 +32,16 @@ fn cancel_one(tx: &mut Tx<'_>, id: JobId, reason: &str, now: Timestamp) -> Done<
     if head.state.is_finished() {
         return Ok(Cancel::Finished);
     }
+    cancel_row(tx, &head, reason, now)
+}
+
+/// Cancels an unfinished job that waits, asks one that runs.
+pub(crate) fn cancel_row(
+    tx: &mut Tx<'_>,
+    head: &Head,
+    reason: &str,
+    now: Timestamp,
+) -> Done<Cancel> {
     tx.db
         .prepare_cached("UPDATE job SET cancel = 1, reason = ?2 WHERE seq = ?1")?
         .execute(params![head.seq, reason])?;
@@ -39,7 +50,7 @@ fn cancel_one(tx: &mut Tx<'_>, id: JobId, reason: &str, now: Timestamp) -> Done<
         return Ok(Cancel::Asked);
     }
     let to = head.after(Event::Cancelled)?;
-    finish(tx, &head, to, Some(reason), None, now)?;
+    finish(tx, head, to, Some(reason), None, now)?;
     Ok(Cancel::Cancelled)
 }
 
@@ -128,15 +139,30 @@ fn refusal(tx: &Tx<'_>, head: &Head, now: Timestamp) -> Done<Option<String>> {
     Ok(holder.map(|id| format!("its unique key \"{key}\" is held by job {id}")))
 }
 
+/// Under the next fence: when it ends again, that is another end.
 fn put_back(tx: &mut Tx<'_>, head: &Head, now: Timestamp) -> Done<()> {
+    let order = match head.ties & ORDERED {
+        0 => None,
+        _ => line::order_of(tx, head.seq)?,
+    };
+    // Looked at before the job is unfinished again itself.
+    let behind = match &order {
+        Some(order) => line::last_place(tx, order)?,
+        None => None,
+    };
     let to = head.after(Event::Replayed)?;
     let passed = head.deadline.is_some_and(|deadline| deadline <= micros(now));
     tx.db
         .prepare_cached(
             "UPDATE job SET crashes = 0, cancel = 0, class = NULL, finished_at = NULL, run_at = ?2,
+                            fence = fence + 1, untold = NULL, place = NULL,
                             deadline = iif(?3, NULL, deadline) WHERE seq = ?1",
         )?
         .execute(params![head.seq, micros(now), passed])?;
+    if let Some((order, place)) = order.zip(behind) {
+        tx.news.changed = true;
+        return line::park_at(tx, head.seq, &order, place, now);
+    }
     make_available(tx, head, to, micros(now), Place::New)
 }
 
@@ -163,7 +189,7 @@ pub(crate) fn discard(tx: &mut Tx<'_>, filter: &Filter, reason: &str, limit: usi
 
 pub(crate) fn purge(tx: &mut Tx<'_>, filter: &Filter, limit: usize) -> Done<u64> {
     let mut done = 0;
-    each(tx, filter, "state >= 5", &mut |tx, seq| {
+    each(tx, filter, &format!("state >= 5 AND NOT {STAYS}"), &mut |tx, seq| {
         if done >= limit as u64 {
             return Ok(false);
         }

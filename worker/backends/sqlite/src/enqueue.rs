@@ -9,14 +9,17 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::code::{self, micros};
 use crate::error::{Done, Fault};
+use crate::line;
+use crate::rows::{CHILD, ORDERED};
 use crate::tx::Tx;
 
 /// Makes the jobs, one answer each, in order.
 pub(crate) fn enqueue(tx: &mut Tx<'_>, jobs: &[NewJob], now: Timestamp) -> Done<Vec<Enqueued>> {
-    jobs.iter().map(|job| one(tx, job, now)).collect()
+    jobs.iter().map(|job| make(tx, job, false, now)).collect()
 }
 
-fn one(tx: &mut Tx<'_>, job: &NewJob, now: Timestamp) -> Done<Enqueued> {
+/// Makes one job, unless it or its like is there. `awaited`: its parent counts on it.
+pub(crate) fn make(tx: &mut Tx<'_>, job: &NewJob, awaited: bool, now: Timestamp) -> Done<Enqueued> {
     let size = job.payload.bytes().len();
     let max = tx.settings.max_payload;
     if size > max {
@@ -30,7 +33,12 @@ fn one(tx: &mut Tx<'_>, job: &NewJob, now: Timestamp) -> Done<Enqueued> {
     {
         return Ok(Enqueued::Duplicate(id));
     }
-    let available = job.run_at <= now;
+    // Looked at before the job is there itself.
+    let behind = match &job.order {
+        Some(order) => line::last_place(tx, order)?,
+        None => None,
+    };
+    let available = job.run_at <= now && behind.is_none();
     let level = i64::from(job.priority.level());
     let (state, at, tag) = if available {
         let tag = tx.fair.next_tag(tx.db, job.lane.as_str(), level, job.tenant.as_str())?;
@@ -67,7 +75,14 @@ fn one(tx: &mut Tx<'_>, job: &NewJob, now: Timestamp) -> Done<Enqueued> {
         // The tag that was drawn is lost: a gap in the tenant's order, which costs nobody anything.
         return Ok(Enqueued::Duplicate(job.id));
     }
-    body(tx, tx.db.last_insert_rowid(), job)?;
+    let seq = tx.db.last_insert_rowid();
+    body(tx, seq, job)?;
+    if job.order.is_some() || job.parent.is_some() {
+        tie(tx, seq, job, awaited)?;
+    }
+    if let Some((order, place)) = job.order.as_ref().zip(behind) {
+        line::park_at(tx, seq, order, place, now)?;
+    }
     if let Some(unique) = &job.unique
         && let Some(until) = held_until(unique, now)
     {
@@ -76,6 +91,24 @@ fn one(tx: &mut Tx<'_>, job: &NewJob, now: Timestamp) -> Done<Enqueued> {
     tx.news.changed = true;
     tx.news.claimable = true; // also when scheduled: what is due next may have changed
     Ok(Enqueued::Created)
+}
+
+/// What else the job takes part in.
+fn tie(tx: &Tx<'_>, seq: i64, job: &NewJob, awaited: bool) -> Done<()> {
+    let ordered = if job.order.is_some() { ORDERED } else { 0 };
+    let child = if job.parent.is_some() { CHILD } else { 0 };
+    tx.db
+        .prepare_cached("UPDATE job SET order_key = ?2, ties = ?3 WHERE seq = ?1")?
+        .execute(params![seq, job.order, ordered | child])?;
+    if let Some(parent) = &job.parent {
+        tx.db
+            .prepare_cached(
+                "INSERT INTO child (seq, parent, name, depth, awaited)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![seq, &parent.id.as_bytes()[..], parent.name, parent.depth, awaited])?;
+    }
+    Ok(())
 }
 
 fn body(tx: &Tx<'_>, seq: i64, job: &NewJob) -> Done<()> {

@@ -27,6 +27,14 @@ impl Condition {
         this.one_of("state", filter.states.iter().map(|s| Value::Integer(code::state(*s))));
         this.one_of("tenant", filter.tenants.iter().map(|tenant| text(tenant.as_str())));
         this.one_of("class", filter.classes.iter().map(|c| Value::Integer(code::class(*c))));
+        if !filter.parents.is_empty() {
+            let marks = vec!["?"; filter.parents.len()].join(", ");
+            this.literally(&format!(
+                "job.seq IN (SELECT seq FROM child WHERE parent IN ({marks}))"
+            ));
+            let ids = filter.parents.iter().map(|id| Value::Blob(id.as_bytes().to_vec()));
+            this.values.extend(ids);
+        }
         if let Some(since) = filter.since {
             this.and("enqueued_at >= ?", Value::Integer(micros(since)));
         }

@@ -12,8 +12,10 @@ use crate::code::{self, micros, to_count};
 use crate::error::Done;
 use crate::fair::forget_idle;
 use crate::promote::{lanes_with, promote};
-use crate::rows::{Head, Place, delete, finish, make_available, numbers, push_error};
-use crate::settle::yielded;
+use crate::rows::{
+    Head, Place, STAYS, delete, ended, finish_alone, make_available, numbers, push_error,
+};
+use crate::settle::given_reason;
 use crate::tx::Tx;
 
 /// Workers not seen for this long are forgotten.
@@ -39,6 +41,7 @@ pub(crate) fn housekeep(
     forget_idle(tx.db, limit)?;
     for (statement, until) in [
         ("DELETE FROM key_window WHERE until <= ?1", now),
+        ("DELETE FROM cell WHERE expires_at <= ?1", now),
         ("DELETE FROM worker WHERE seen_at < ?1", before(now, FORGET_WORKER)),
     ] {
         tx.db.prepare_cached(statement)?.execute([micros(until)])?;
@@ -46,22 +49,35 @@ pub(crate) fn housekeep(
     Ok(done)
 }
 
-/// Rows of a state, in all lanes, whose instant has come.
-fn due(tx: &Tx<'_>, state: State, limit: i64, now: Timestamp) -> Done<Vec<i64>> {
+/// Running jobs whose lease has run out.
+const ABANDONED: &str = "SELECT seq FROM job INDEXED BY job_place
+     WHERE state = ?1 AND state <> 1 AND lane = ?2 AND at <= ?3 ORDER BY at LIMIT ?4";
+
+/// Finished jobs whose record may go, but for those that `STAYS`.
+fn over() -> String {
+    format!(
+        "SELECT seq FROM job INDEXED BY job_place
+         WHERE state = ?1 AND state <> 1 AND lane = ?2 AND at <= ?3 AND NOT {STAYS}
+         ORDER BY at LIMIT ?4"
+    )
+}
+
+/// Rows of a state, in all lanes, whose instant has come, as the statement chooses them.
+fn due(tx: &Tx<'_>, statement: &str, state: State, limit: i64, now: Timestamp) -> Done<Vec<i64>> {
     let mut due = Vec::new();
     for lane in lanes_with(tx, state)? {
         let left = limit - code::number(due.len());
         if left <= 0 {
             break;
         }
-        due.extend(numbers(
-            tx,
-            "SELECT seq FROM job INDEXED BY job_place
-             WHERE state = ?1 AND state <> 1 AND lane = ?2 AND at <= ?3 ORDER BY at LIMIT ?4",
-            params![code::state(state), lane, micros(now), left],
-        )?);
+        due.extend(numbers(tx, statement, params![code::state(state), lane, micros(now), left])?);
     }
     Ok(due)
+}
+
+/// After all of a round have moved, so that their order does not show.
+fn all_ended(tx: &mut Tx<'_>, over: &[Head], now: Timestamp) -> Done<()> {
+    over.iter().try_for_each(|head| ended(tx, head, false, now))
 }
 
 fn expire(tx: &mut Tx<'_>, policy: &HousekeepPolicy, limit: i64, now: Timestamp) -> Done<u64> {
@@ -73,12 +89,15 @@ fn expire(tx: &mut Tx<'_>, policy: &HousekeepPolicy, limit: i64, now: Timestamp)
         params![micros(now), limit],
     )?;
     let keep_until = Some(after(now, policy.keep_dead));
+    let mut dead = Vec::new();
     for seq in &passed {
         if let Some(head) = Head::by_seq(tx, *seq)? {
             let to = head.after(Event::Expired)?;
-            finish(tx, &head, to, None, keep_until, now)?;
+            finish_alone(tx, &head, to, None, keep_until, now)?;
+            dead.push(head);
         }
     }
+    all_ended(tx, &dead, now)?;
     Ok(passed.len() as u64)
 }
 
@@ -88,7 +107,8 @@ fn rescue(
     now: Timestamp,
     done: &mut Housekeeping,
 ) -> Done<()> {
-    for seq in due(tx, State::Running, code::number(policy.batch), now)? {
+    let mut over = Vec::new();
+    for seq in due(tx, ABANDONED, State::Running, code::number(policy.batch), now)? {
         let Some(head) = Head::by_seq(tx, seq)? else { continue };
         let crashes = head.crashes.saturating_add(1);
         tx.db
@@ -102,7 +122,11 @@ fn rescue(
         };
         push_error(tx, seq, &error)?;
         if head.cancel {
-            yielded(tx, &head, now)?; // nobody wants it, and nobody is left to be told
+            // Nobody wants it, and nobody is left to be told.
+            let reason = given_reason(tx, seq)?;
+            let to = head.after(Event::Cancelled)?;
+            finish_alone(tx, &head, to, reason.as_deref(), None, now)?;
+            over.push(head);
             continue;
         }
         let to = head.after(Event::LeaseExpired {
@@ -110,14 +134,15 @@ fn rescue(
             poison: crashes >= i64::from(policy.poison_after),
         })?;
         if to.to == State::Dead {
-            finish(tx, &head, to, None, Some(after(now, policy.keep_dead)), now)?;
+            finish_alone(tx, &head, to, None, Some(after(now, policy.keep_dead)), now)?;
+            over.push(head);
             done.quarantined += 1;
         } else {
             make_available(tx, &head, to, micros(now), Place::Kept)?;
             done.rescued += 1;
         }
     }
-    Ok(())
+    all_ended(tx, &over, now)
 }
 
 fn holder_of(tx: &Tx<'_>, seq: i64) -> Done<WorkerId> {
@@ -134,8 +159,9 @@ fn holder_of(tx: &Tx<'_>, seq: i64) -> Done<WorkerId> {
 fn prune(tx: &mut Tx<'_>, policy: &HousekeepPolicy, limit: i64, now: Timestamp) -> Done<u64> {
     let mut pruned = 0;
     let mut left = limit;
+    let statement = over();
     for state in [State::Completed, State::Cancelled, State::Dead] {
-        let ended = due(tx, state, left, now)?;
+        let ended = due(tx, &statement, state, left, now)?;
         left -= code::number(ended.len());
         for seq in ended {
             if !kept(tx, seq, policy, now)? {

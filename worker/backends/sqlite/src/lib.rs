@@ -1,4 +1,4 @@
-//! The default backend: queue, records and fleet in one SQLite file.
+//! The default backend: queue, records, fleet, cells and outbox in one SQLite file.
 //!
 //! One thread of this process writes (`writer`); callers that come together share a transaction.
 //! What must survive a power cut is answered by a second thread once the log is on the disk
@@ -11,6 +11,7 @@
 //! `Unavailable`.
 
 mod bell;
+mod cells;
 mod check;
 mod checkpoint;
 mod claim;
@@ -22,8 +23,11 @@ mod extend;
 mod fair;
 mod filter;
 mod fleet;
+mod flow;
 mod housekeep;
+mod line;
 mod open;
+mod outbox;
 mod piece;
 mod ports;
 mod promote;
@@ -75,21 +79,25 @@ pub struct Settings {
     pub max_payload: usize,
     /// Largest number of jobs in one enqueue.
     pub max_batch: usize,
+    /// Every end is marked as not yet told, for `Outbox`: on where events are sent. Records wait
+    /// for it before they are pruned, so tell all before it is turned off for good.
+    pub events: bool,
 }
 
 impl Default for Settings {
-    /// Full durability, 5 s, 1 MiB, 1000 jobs.
+    /// Full durability, 5 s, 1 MiB, 1000 jobs, no events.
     fn default() -> Self {
         Self {
             synchronous: Synchronous::Full,
             busy_timeout: Duration::from_secs(5),
             max_payload: 1024 * 1024,
             max_batch: 1000,
+            events: false,
         }
     }
 }
 
-/// Queue, records and fleet in one file. Closed by [`close`](Self::close) or when dropped.
+/// All ports of one file. Closed by [`close`](Self::close) or when dropped.
 #[derive(Debug)]
 pub struct Sqlite {
     path: PathBuf,
@@ -121,6 +129,8 @@ impl Sqlite {
                 processes: true,
                 max_payload: settings.max_payload,
                 max_batch: settings.max_batch,
+                fair: true,
+                ordering: true,
             },
             synchronous: settings.synchronous,
             orders,

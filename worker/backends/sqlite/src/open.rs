@@ -11,13 +11,13 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::{Fault, from_io};
 
 /// Version of the schema this build reads and writes (`PRAGMA user_version`).
-pub(crate) const SCHEMA: i64 = 1;
+pub(crate) const SCHEMA: i64 = 2;
 
 /// "FLOT": tells our files from other programs' (`PRAGMA application_id`).
 const APPLICATION: i64 = 0x464c_4f54;
 
 /// One entry per version: what leads from the one before to it.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("schema_2.sql")];
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ pub(crate) fn network_filesystem(_path: &Path) -> Option<&'static str> {
 #[cfg(test)]
 pub(crate) fn memory() -> Connection {
     let db = Connection::open_in_memory().unwrap();
-    db.execute_batch(MIGRATIONS[0]).unwrap();
+    MIGRATIONS.iter().for_each(|step| db.execute_batch(step).unwrap());
     db
 }
 
@@ -199,6 +199,29 @@ mod tests {
             error.message.contains("schema 99") && error.message.contains("upgrade"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_older_file_is_brought_up_to_date_and_keeps_its_jobs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("jobs.db");
+        let old = Connection::open(&path).unwrap();
+        old.execute_batch(MIGRATIONS[0]).unwrap();
+        old.pragma_update(None, "application_id", APPLICATION).unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        old.execute_batch(
+            "INSERT INTO job (id, state, lane, priority, tag, at, kind, tenant, max_attempts,
+                              version, enqueued_at, run_at)
+             VALUES (zeroblob(16), 1, 'l', 5, 0, 0, 'k', 't', 1, 1, 0, 0)",
+        )
+        .unwrap();
+        drop(old);
+        prepare(&path, BUSY).unwrap();
+        let db = connect(&path, Role::Other, BUSY).unwrap();
+        let ties = db.query_row("SELECT ties FROM job WHERE untold IS NULL", [], |row| row.get(0));
+        assert_eq!(ties, Ok(0));
+        let version = db.query_row("PRAGMA user_version", [], |row| row.get(0));
+        assert_eq!(version, Ok(SCHEMA));
     }
 
     #[test]

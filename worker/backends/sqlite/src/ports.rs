@@ -1,11 +1,13 @@
-//! The three ports, each call handed to the writer or to a reader.
+//! The ports, each call handed to the writer or to a reader.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flotilla_core::cells::{Cell, CellWrite, Cells};
 use flotilla_core::clock::Timestamp;
 use flotilla_core::fleet::{Fleet, Orders, WorkerInfo};
-use flotilla_core::ids::{JobId, Lane, WorkerId};
+use flotilla_core::ids::{Fence, JobId, Lane, WorkerId};
+use flotilla_core::outbox::{Outbox, Untold};
 use flotilla_core::queue::{
     Capabilities, Claims, Enqueued, Extension, HousekeepPolicy, Housekeeping, LaneDemand, Lease,
     NewJob, Queue, QueueError, QueueErrorKind, Settled, Settlement,
@@ -16,7 +18,9 @@ use flotilla_core::records::{
 use tokio::sync::watch;
 
 use crate::piece::Sort;
-use crate::{Sqlite, claim, desk, enqueue, extend, fleet, housekeep, records, settle};
+use crate::{
+    Sqlite, cells, claim, desk, enqueue, extend, fleet, housekeep, outbox, records, settle,
+};
 
 type Answer<T> = Result<T, QueueError>;
 
@@ -176,5 +180,42 @@ impl Fleet for Sqlite {
     async fn set_last_fire(&self, name: &str, at: Timestamp) -> Answer<()> {
         let name = name.to_owned();
         self.write(Sort::Durable, 1, move |tx| fleet::set_last_fire(tx, &name, at)).await
+    }
+}
+
+#[async_trait]
+impl Cells for Sqlite {
+    async fn read(&self, keys: &[String], now: Timestamp) -> Answer<Vec<Option<Cell>>> {
+        let keys = keys.to_vec();
+        self.readers.read(move |db| cells::read(db, &keys, now)).await
+    }
+
+    async fn write(&self, changes: &[CellWrite], now: Timestamp) -> Answer<Vec<bool>> {
+        changes.iter().try_for_each(CellWrite::check)?;
+        let changes = changes.to_vec();
+        self.write(Sort::Durable, changes.len(), move |tx| cells::write(tx, &changes, now)).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Answer<Vec<(String, Cell)>> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        self.readers.read(move |db| cells::list(db, &prefix, after.as_deref(), limit, now)).await
+    }
+}
+
+#[async_trait]
+impl Outbox for Sqlite {
+    async fn untold(&self, limit: usize) -> Answer<Vec<Untold>> {
+        self.read_durably(move |db| outbox::untold(db, limit)).await
+    }
+
+    async fn told(&self, ends: &[(JobId, Fence)]) -> Answer<()> {
+        let ends = ends.to_vec();
+        self.write(Sort::Durable, ends.len(), move |tx| outbox::told(tx, &ends)).await
     }
 }

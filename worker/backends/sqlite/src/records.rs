@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flotilla_core::envelope::{Payload, TraceContext};
 use flotilla_core::handler::Progress;
-use flotilla_core::ids::{JobId, Lane, WorkerId};
+use flotilla_core::ids::{Fence, JobId, Lane, WorkerId};
 use flotilla_core::queue::AttemptError;
 use flotilla_core::records::{Filter, JobRecord, LaneInfo, Listed, Page, Pause};
 use flotilla_core::state::State;
@@ -14,6 +14,7 @@ use rusqlite::{Connection, Row, params, params_from_iter};
 use crate::code::{self, to_count, to_instant, to_name};
 use crate::error::{Done, Fault};
 use crate::filter::Condition;
+use crate::flow::{flow_at, parent_at};
 
 /// The longest page.
 const PAGE: usize = 1000;
@@ -22,8 +23,10 @@ const RECORD: &str = "SELECT job.seq, id, kind, version, lane, tenant, priority,
         max_attempts, crashes, enqueued_at, run_at, started_at, finished_at, deadline, at,
         (SELECT name FROM holder WHERE no = job.holder), cancel, reason, parked_under, class,
         progress, progress_message, unique_key, traceparent, tracestate, payload, extra,
-        (SELECT value FROM result WHERE result.seq = job.seq)
-    FROM job JOIN body ON body.seq = job.seq";
+        (SELECT value FROM result WHERE result.seq = job.seq), order_key,
+        parent, name, depth, children, succeeded, failed, successes, failures, fence
+    FROM job JOIN body ON body.seq = job.seq LEFT JOIN child ON child.seq = job.seq
+         LEFT JOIN flow ON flow.seq = job.seq";
 
 /// The job of that id.
 pub(crate) fn get(db: &Connection, id: JobId) -> Done<Option<JobRecord>> {
@@ -55,15 +58,32 @@ pub(crate) fn count(db: &Connection, filter: &Filter) -> Done<u64> {
     to_count(n)
 }
 
+/// Ends not yet told, earliest first, each with its fence.
+pub(crate) fn untold(db: &Connection, limit: usize) -> Done<Vec<(JobRecord, Fence)>> {
+    let statement =
+        format!("{RECORD} WHERE untold IS NOT NULL ORDER BY finished_at, job.seq LIMIT {limit}");
+    let mut query = db.prepare(&statement)?;
+    let mut rows = query.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((whole(db, row)?, Fence(to_count(row.get(39)?)?)));
+    }
+    Ok(found)
+}
+
 fn select(db: &Connection, condition: &Condition, limit: usize) -> Done<Vec<JobRecord>> {
     let statement = format!("{RECORD}{} ORDER BY id DESC LIMIT {limit}", condition.sql());
     let mut query = db.prepare(&statement)?;
     let mut rows = query.query(params_from_iter(&condition.values))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(JobRecord { errors: errors(db, row.get(0)?)?, ..record(row)? });
+        found.push(whole(db, row)?);
     }
     Ok(found)
+}
+
+fn whole(db: &Connection, row: &Row<'_>) -> Done<JobRecord> {
+    Ok(JobRecord { errors: errors(db, row.get(0)?)?, ..record(row)? })
 }
 
 fn record(row: &Row<'_>) -> Done<JobRecord> {
@@ -95,6 +115,9 @@ fn record(row: &Row<'_>) -> Done<JobRecord> {
         errors: Vec::new(),
         unique_key: row.get(24)?,
         trace: TraceContext { traceparent: row.get(25)?, tracestate: row.get(26)? },
+        order_key: row.get(30)?,
+        parent: parent_at(row, 31)?,
+        flow: flow_at(row, 34)?,
         payload: Payload::from_bytes(row.get::<_, Vec<u8>>(27)?).to_value(),
         result: result(state, row.get(29)?),
         extra: match row.get_ref(28)?.as_str_or_null()? {

@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::code::{self, micros};
 use crate::error::{Done, Fault};
 use crate::tx::Tx;
+use crate::{flow, line};
 
 /// What a move looks at.
 #[derive(Debug)]
@@ -23,13 +24,24 @@ pub(crate) struct Head {
     pub(crate) cancel: bool,
     pub(crate) deadline: Option<i64>,
     pub(crate) run_at: i64,
+    /// [`CHILD`], [`FLOW`], [`ORDERED`].
+    pub(crate) ties: i64,
 }
 
+/// It is a child.
+pub(crate) const CHILD: i64 = 1;
+/// It has awaited children.
+pub(crate) const FLOW: i64 = 2;
+/// It has an ordering key.
+pub(crate) const ORDERED: i64 = 4;
+
 const HEAD_BY_SEQ: &str =
-    "SELECT seq, id, state, fence, attempt, max_attempts, crashes, cancel, deadline, run_at
+    "SELECT seq, id, state, fence, attempt, max_attempts, crashes, cancel, deadline, run_at,
+            ties
      FROM job WHERE seq = ?1";
 const HEAD_BY_ID: &str =
-    "SELECT seq, id, state, fence, attempt, max_attempts, crashes, cancel, deadline, run_at
+    "SELECT seq, id, state, fence, attempt, max_attempts, crashes, cancel, deadline, run_at,
+            ties
      FROM job WHERE id = ?1";
 
 impl Head {
@@ -61,6 +73,7 @@ impl Head {
             cancel: row.get(7)?,
             deadline: row.get(8)?,
             run_at: row.get(9)?,
+            ties: row.get(10)?,
         })
     }
 
@@ -110,6 +123,9 @@ pub(crate) fn make_available(
              WHERE seq = ?1",
         )?
         .execute(params![head.seq, code::state(to.to), since, head.charged(to)])?;
+    if head.ties & ORDERED != 0 {
+        line::step_out(tx, head.seq)?;
+    }
     tx.news.changed = true;
     tx.news.claimable = true;
     Ok(())
@@ -125,10 +141,26 @@ pub(crate) fn finish(
     keep_until: Option<Timestamp>,
     now: Timestamp,
 ) -> Done<()> {
+    finish_alone(tx, head, to, reason, keep_until, now)?;
+    match head.state.is_finished() {
+        true => Ok(()), // a dead letter set aside: it has ended before
+        false => ended(tx, head, false, now),
+    }
+}
+
+/// The same without what it means to others: that is left to the caller.
+pub(crate) fn finish_alone(
+    tx: &mut Tx<'_>,
+    head: &Head,
+    to: Move,
+    reason: Option<&str>,
+    keep_until: Option<Timestamp>,
+    now: Timestamp,
+) -> Done<()> {
     tx.db
         .prepare_cached(
             "UPDATE job SET state = ?2, at = ?3, attempt = ?4, finished_at = ?5, class = ?6,
-                            reason = ?7, parked_under = NULL
+                            reason = ?7, parked_under = NULL, untold = coalesce(?8, untold)
              WHERE seq = ?1",
         )?
         .execute(params![
@@ -139,8 +171,28 @@ pub(crate) fn finish(
             micros(now),
             to.class.map(code::class),
             reason,
+            untold(tx).filter(|_| !head.state.is_finished()),
         ])?;
     tx.news.changed = true;
+    Ok(())
+}
+
+/// The mark of an end that is to be told.
+pub(crate) fn untold(tx: &Tx<'_>) -> Option<i64> {
+    tx.settings.events.then_some(1)
+}
+
+/// What the end of a job means to others, whatever ended it.
+pub(crate) fn ended(tx: &mut Tx<'_>, head: &Head, succeeded: bool, now: Timestamp) -> Done<()> {
+    if head.ties & ORDERED != 0 {
+        line::move_on(tx, head.seq, now)?;
+    }
+    if head.ties & CHILD != 0 {
+        flow::count(tx, head.seq, succeeded, now)?;
+    }
+    if head.ties & FLOW != 0 {
+        flow::cancel_below(tx, head, now)?;
+    }
     Ok(())
 }
 
@@ -167,10 +219,24 @@ pub(crate) fn push_error(tx: &Tx<'_>, seq: i64, error: &AttemptError) -> Done<()
     Ok(())
 }
 
+/// A condition on finished jobs: their record is still to be told, or read by their parent.
+pub(crate) const STAYS: &str = "(untold IS NOT NULL OR ties & 1 AND EXISTS (
+     SELECT 1 FROM child JOIN job AS parent ON parent.id = child.parent
+     WHERE child.seq = job.seq AND parent.state < 5))";
+
 /// Deletes a job and all that belongs to it.
 pub(crate) fn delete(tx: &mut Tx<'_>, seq: i64) -> Done<()> {
+    let ties: Option<i64> = tx
+        .db
+        .prepare_cached("DELETE FROM job WHERE seq = ?1 RETURNING ties")?
+        .query_row([seq], |row| row.get(0))
+        .optional()?;
+    if ties.is_some_and(|ties| ties != 0) {
+        for statement in ["DELETE FROM child WHERE seq = ?1", "DELETE FROM flow WHERE seq = ?1"] {
+            tx.db.prepare_cached(statement)?.execute([seq])?;
+        }
+    }
     for statement in [
-        "DELETE FROM job WHERE seq = ?1",
         "DELETE FROM body WHERE seq = ?1",
         "DELETE FROM result WHERE seq = ?1",
         "DELETE FROM attempt_error WHERE seq = ?1",

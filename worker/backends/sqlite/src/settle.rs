@@ -8,7 +8,8 @@ use rusqlite::{OptionalExtension, params};
 use crate::code::{self, micros};
 use crate::error::Done;
 use crate::extend::held;
-use crate::rows::{Head, Place, finish, make_available, push_error};
+use crate::flow;
+use crate::rows::{Head, Place, ended, finish, make_available, push_error, untold};
 use crate::tx::Tx;
 
 /// Records the outcomes, one answer each, in order.
@@ -47,6 +48,9 @@ fn one(tx: &mut Tx<'_>, settlement: &Settlement, now: Timestamp) -> Done<Settled
         }
         Verdict::Snooze { at, reason } => later(tx, &head, Event::Snoozed, *at, Some(reason))?,
         Verdict::Park { key, reason } => park(tx, &head, key, reason, now)?,
+        Verdict::Await { children, until } => {
+            flow::await_children(tx, &head, children, *until, now)?;
+        }
         Verdict::Interrupted => {
             let to = head.after(Event::Interrupted)?;
             make_available(tx, &head, to, micros(now), Place::Kept)?;
@@ -56,7 +60,7 @@ fn one(tx: &mut Tx<'_>, settlement: &Settlement, now: Timestamp) -> Done<Settled
 }
 
 fn completed(
-    tx: &Tx<'_>,
+    tx: &mut Tx<'_>,
     head: &Head,
     result: &[u8],
     keep_until: Timestamp,
@@ -65,27 +69,39 @@ fn completed(
     let to = head.after(Event::Succeeded)?;
     tx.db
         .prepare_cached(
-            "UPDATE job SET state = ?2, at = ?3, finished_at = ?4, reason = NULL WHERE seq = ?1",
+            "UPDATE job SET state = ?2, at = ?3, finished_at = ?4, reason = NULL, untold = ?5
+             WHERE seq = ?1",
         )?
-        .execute(params![head.seq, code::state(to.to), micros(keep_until), micros(now)])?;
+        .execute(params![
+            head.seq,
+            code::state(to.to),
+            micros(keep_until),
+            micros(now),
+            untold(tx),
+        ])?;
     if result != b"null" {
         tx.db
             .prepare_cached("INSERT OR REPLACE INTO result (seq, value) VALUES (?1, ?2)")?
             .execute(params![head.seq, result])?;
     }
-    Ok(())
+    ended(tx, head, true, now)
 }
 
 /// It was asked to stop and did not finish: cancelled, for the reason that was given then.
-pub(crate) fn yielded(tx: &mut Tx<'_>, head: &Head, now: Timestamp) -> Done<()> {
-    let reason: Option<String> = tx
-        .db
-        .prepare_cached("SELECT reason FROM job WHERE seq = ?1")?
-        .query_row([head.seq], |row| row.get(0))
-        .optional()?
-        .flatten();
+fn yielded(tx: &mut Tx<'_>, head: &Head, now: Timestamp) -> Done<()> {
+    let reason = given_reason(tx, head.seq)?;
     let to = head.after(Event::Cancelled)?;
     finish(tx, head, to, reason.as_deref(), None, now)
+}
+
+/// Why a job was asked to stop.
+pub(crate) fn given_reason(tx: &Tx<'_>, seq: i64) -> Done<Option<String>> {
+    let reason = tx
+        .db
+        .prepare_cached("SELECT reason FROM job WHERE seq = ?1")?
+        .query_row([seq], |row| row.get::<_, Option<String>>(0))
+        .optional()?;
+    Ok(reason.flatten())
 }
 
 fn later(
@@ -106,7 +122,8 @@ fn later(
     Ok(())
 }
 
-fn park(tx: &Tx<'_>, head: &Head, key: &str, reason: &str, now: Timestamp) -> Done<()> {
+/// The job waits for this key.
+pub(crate) fn park(tx: &Tx<'_>, head: &Head, key: &str, reason: &str, now: Timestamp) -> Done<()> {
     let to = head.after(Event::Parked)?;
     tx.db
         .prepare_cached(

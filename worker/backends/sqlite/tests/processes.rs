@@ -35,6 +35,8 @@ fn job(seed: u64) -> NewJob {
         run_at: now,
         deadline: None,
         unique: None,
+        order: None,
+        parent: None,
         max_attempts: 3,
         trace: TraceContext::default(),
         extra: Default::default(),
