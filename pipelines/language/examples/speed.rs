@@ -11,10 +11,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use flotilla_language::caption::{Request, parse};
-use flotilla_language::entities::{emoji, find_all};
+use flotilla_language::entities::{Found, emoji, find_all};
 use flotilla_language::language;
 use flotilla_language::platform::Rules;
 use flotilla_language::prices::{self, Hints};
+use flotilla_language::sentiment::{self, Source};
+use flotilla_language::{cta, products};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ const ROUND_NANOS: u64 = 400_000_000;
 
 /// What the later stages need of the earlier ones.
 struct Prepared {
+    found: Vec<Found>,
     excluded: Vec<Range<usize>>,
     prose: Vec<Range<usize>>,
     language: Option<String>,
@@ -61,7 +64,7 @@ struct Prepared {
 
 fn prepared(request: &Request) -> Prepared {
     let found = find_all(&request.text, &Rules::of(request.platform));
-    let excluded: Vec<_> = found.into_iter().map(|f| f.range).collect();
+    let excluded: Vec<_> = found.iter().map(|f| f.range.clone()).collect();
     let mut prose = Vec::new();
     let mut at = 0;
     for range in &excluded {
@@ -74,12 +77,12 @@ fn prepared(request: &Request) -> Prepared {
         prose.push(at..request.text.len());
     }
     let code = language::detect(&request.text, &prose, None).code;
-    Prepared { excluded, prose, language: (code != language::UNDETERMINED).then_some(code) }
+    Prepared { found, excluded, prose, language: (code != language::UNDETERMINED).then_some(code) }
 }
 
 type Stage = fn(&Request, &Prepared);
 
-const STAGES: [(&str, Stage); 5] = [
+const STAGES: [(&str, Stage); 8] = [
     ("entities", |r, _| _ = black_box(find_all(&r.text, &Rules::of(r.platform)))),
     ("emoji", |r, _| _ = black_box(emoji::find(&r.text))),
     ("language", |r, p| _ = black_box(language::detect(&r.text, &p.prose, None))),
@@ -87,6 +90,14 @@ const STAGES: [(&str, Stage); 5] = [
         let language = p.language.as_deref();
         let hints = Hints { language, country: None, excluded: &p.excluded };
         _ = black_box(prices::find(&r.text, &hints));
+    }),
+    ("sentiment", |r, p| {
+        let language = p.language.as_deref().unwrap_or("und");
+        _ = black_box(sentiment::read(&r.text, &p.excluded, language, Source::Caption));
+    }),
+    ("ctas", |r, p| _ = black_box(cta::find(&r.text, &p.excluded, &[]))),
+    ("products", |r, p| {
+        _ = black_box(products::find(&r.text, &p.found, &products::Hints::default()));
     }),
     ("all", |r, _| _ = black_box(parse(r))),
 ];

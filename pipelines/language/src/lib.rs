@@ -5,11 +5,19 @@
 //! them together and turns byte ranges into [`span::Span`]s.
 
 pub mod caption;
+pub mod classifier;
 pub mod cta;
 pub mod entities;
 mod hash;
+pub mod keyphrases;
 pub mod language;
 pub mod platform;
 pub mod prices;
+pub mod products;
 pub mod sentiment;
+pub mod seo;
 pub mod span;
+pub mod tags;
+pub mod taxonomy;
+pub mod trends;
+mod words;

@@ -1,6 +1,9 @@
 //! Holds for every text: no panic, spans inside the text on character boundaries, and the same
 //! answer twice.
 
+#[path = "../examples/fuzz/texts.rs"]
+mod texts;
+
 use flotilla_language::caption::{Caption, Request, parse};
 use flotilla_language::entities::find_all;
 use flotilla_language::platform::{Platform, Rules};
@@ -127,6 +130,16 @@ proptest! {
         platform in prop::sample::select(PLATFORMS.to_vec()),
     ) {
         check(&text, platform);
+    }
+}
+
+/// The first texts of what the example `fuzz` reads a million of.
+#[test]
+fn made_up_texts_are_read_the_same_way_twice() {
+    let mut texts = texts::Texts::new(1);
+    for _ in 0..600 {
+        let text = texts.next();
+        check(&text, PLATFORMS[texts.platform()]);
     }
 }
 

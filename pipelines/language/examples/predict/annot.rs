@@ -16,5 +16,5 @@ pub(super) fn predict(case: &Value) -> Value {
             kinds.push(kind);
         }
     }
-    json!({"id": case["id"], "category": null, "sentiment": caption.sentiment.label, "cta": kinds})
+    json!({"id": case["id"], "categories": crate::tagging::content_of(case), "sentiment": caption.sentiment.label, "cta": kinds})
 }

@@ -1,13 +1,18 @@
 //! Writes predictions in the format of the scorers that judge this crate.
 //!
-//! `predict entities|emoji|language|sentiment|annot|price_parser|spans|duckling|promo FILE.jsonl > PRED.jsonl`;
+//! `predict entities|emoji|language|sentiment|annot|price_parser|spans|duckling|promo|product_query|ner FILE.jsonl > PRED.jsonl`, and
+//! `keywords|seo FILE`, `tags FILE [--history PAST.jsonl]`, `category FILE --train TRAIN.jsonl`,
+//! `trends FILE [--end SECONDS]`;
 //! `predict caption` writes every fact of each caption, to compare two builds.
 
 mod annot;
 mod entities;
+mod keyphrases;
 mod language;
 mod money;
+mod products;
 mod sentiment;
+mod tagging;
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::process::ExitCode;
@@ -22,6 +27,16 @@ fn main() -> ExitCode {
     let (Some(scorer), Some(file)) = (args.next(), args.next()) else {
         return usage("say which scorer and which file");
     };
+    let options = tagging::Options::of(args.collect());
+    let whole = match scorer.as_str() {
+        "tags" => Some(tagging::tags(&file, &options)),
+        "category" => Some(tagging::category(&file, &options)),
+        "trends" => Some(tagging::trends(&file, &options)),
+        _ => None,
+    };
+    if let Some(done) = whole {
+        return ended(&file, done);
+    }
     let predict: Predict = match scorer.as_str() {
         "entities" | "emoji" => |case| json!({"id": case["id"], "output": entities::predict(case)}),
         "language" => |case| json!({"id": case["id"], "label": language::predict(case)}),
@@ -33,9 +48,18 @@ fn main() -> ExitCode {
         "spans" => money::spans,
         "duckling" => money::duckling,
         "promo" => money::promo,
+        "keywords" => keyphrases::predict,
+        "seo" => tagging::seo,
+        "keyphrase_measures" => keyphrases::measured,
+        "product_query" => products::query,
+        "ner" => products::names,
         other => return usage(&format!("no scorer is called {other}")),
     };
-    match run(&file, predict) {
+    ended(&file, run(&file, predict))
+}
+
+fn ended(file: &str, done: Result<(), tagging::Failure>) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{file}: {error}");
@@ -51,6 +75,7 @@ fn caption(case: &Value) -> Value {
         platform: serde_json::from_value(case["platform"].clone()).ok(),
         language: case["language"].as_str().map(str::to_owned),
         country: case["country"].as_str().map(str::to_owned),
+        ..Request::default()
     };
     json!({"id": case["id"], "output": parse(&request)})
 }

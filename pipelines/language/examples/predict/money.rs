@@ -78,6 +78,7 @@ pub(crate) fn promo(case: &Value) -> Value {
         platform: None,
         language: case["language"].as_str().map(str::to_owned),
         country: case["country"].as_str().map(str::to_owned),
+        ..Request::default()
     };
     let found = caption::parse(&request);
     let prices: Vec<Value> = found

@@ -11,6 +11,7 @@ use crate::platform::Platform;
 use crate::prices;
 use crate::sentiment::{self, Sentiment, Source};
 use crate::span::{Offsets, Span};
+use crate::words::Word;
 
 /// A call to action.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -45,6 +46,7 @@ pub(super) fn sentiment(
 /// The calls to action, in text order.
 pub(super) fn ctas(
     text: &str,
+    words: &[Word],
     found: &[Found],
     codes: &[prices::Code],
     offsets: &Offsets<'_>,
@@ -58,7 +60,7 @@ pub(super) fn ctas(
         rule: found.rule,
         confidence: found.confidence,
     };
-    cta::find(text, &ranges(found.iter()), &codes).into_iter().map(wire).collect()
+    cta::find_in(text, words, &ranges(found.iter()), &codes).into_iter().map(wire).collect()
 }
 
 /// The ranges in order, without those inside others.

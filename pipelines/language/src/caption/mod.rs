@@ -2,6 +2,7 @@
 
 mod appeal;
 mod types;
+mod wares;
 
 use std::ops::Range;
 
@@ -10,6 +11,7 @@ pub use types::{
     Caption, Cashtag, Code, Discount, Email, Emoji, Hashtag, Language, LanguagePart, Mention, Mode,
     Phone, Price, Request, Url,
 };
+pub use wares::{Link, Product, Variant};
 
 use crate::entities::chars::decimal;
 use crate::entities::{Found, Kind, emoji, find_all};
@@ -17,6 +19,7 @@ use crate::language::{self, Detected};
 use crate::platform::Rules;
 use crate::prices::{self, Hints};
 use crate::span::Offsets;
+use crate::words::{Word, outside, words};
 
 /// Reads everything this crate knows to find out of a caption.
 ///
@@ -30,9 +33,14 @@ pub fn parse(request: &Request) -> Caption {
     let offsets = Offsets::new(text);
     let mut notes = Vec::new();
     let language = language(text, &found, request.language.as_deref(), &offsets, &mut notes);
-    let money = money(request, &found, &language);
+    let words = words(text);
+    let entities: Vec<Range<usize>> = found.iter().map(|f| f.range.clone()).collect();
+    let prose = outside(&words, &entities);
+    let money = money(request, &entities, &prose, &language);
     let sentiment = appeal::sentiment(text, &found, &language.code, request.platform);
-    let ctas = appeal::ctas(text, &found, &money.codes, &offsets);
+    let ctas = appeal::ctas(text, &words, &found, &money.codes, &offsets);
+    let products = wares::products(request, prose, &found, &money, &ctas, &language.code, &offsets);
+    notes.extend(wares::note(request));
     let mut caption = Caption {
         language,
         hashtags: Vec::new(),
@@ -45,6 +53,7 @@ pub fn parse(request: &Request) -> Caption {
         prices: money.prices.into_iter().map(|p| price_of(p, &offsets)).collect(),
         discounts: money.discounts.into_iter().map(|d| discount_of(d, &offsets)).collect(),
         codes: money.codes.into_iter().map(|c| code_of(c, &offsets)).collect(),
+        products,
         sentiment,
         ctas,
         mode: Mode::Local,
@@ -57,13 +66,17 @@ pub fn parse(request: &Request) -> Caption {
 }
 
 /// Prices, discounts and codes outside of entities, read in the language of the text.
-fn money(request: &Request, found: &[Found], language: &Language) -> prices::Findings {
-    let excluded: Vec<Range<usize>> = found.iter().map(|f| f.range.clone()).collect();
+fn money(
+    request: &Request,
+    excluded: &[Range<usize>],
+    prose: &[Word],
+    language: &Language,
+) -> prices::Findings {
     let told = (language.code != language::UNDETERMINED).then_some(language.code.as_str());
     let sure = told.filter(|_| language.confidence >= language::SURE);
     let language = sure.or(request.language.as_deref()).or(told);
     let country = request.country.as_deref();
-    prices::find(&request.text, &Hints { language, country, excluded: &excluded })
+    prices::find_in(&request.text, prose, &Hints { language, country, excluded })
 }
 
 fn price_of(found: prices::Price, offsets: &Offsets<'_>) -> Price {

@@ -4,8 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::appeal::Cta;
+use super::wares::Product;
 use crate::platform::Platform;
 use crate::prices::{Decimal, DiscountKind, Role};
+use crate::products::Item;
 use crate::sentiment::Sentiment;
 use crate::span::Span;
 
@@ -24,6 +26,9 @@ pub struct Request {
     /// The likely country (ISO 3166-1 alpha-2), used for currencies that share a symbol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
+    /// The shop's products, to link mentions to; at most 10,000 are read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub catalogue: Vec<Item>,
 }
 
 /// The facts of a caption. Spans point into the text of the request.
@@ -51,6 +56,8 @@ pub struct Caption {
     pub discounts: Vec<Discount>,
     /// Promotion codes.
     pub codes: Vec<Code>,
+    /// Products and brands it speaks of, in text order.
+    pub products: Vec<Product>,
     /// The mood of the whole.
     pub sentiment: Sentiment,
     /// What the reader is asked to do, in text order.

@@ -16,6 +16,8 @@ use serde::Serialize;
 use phrases::{How, Phrases};
 use words::Place;
 
+use crate::words::{Word, words as all_words};
+
 /// What the reader is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -78,10 +80,20 @@ const REACH: usize = 60;
 /// call may point at. `codes` are promotion codes; each that is offered is a call to use it.
 #[must_use]
 pub fn find(text: &str, entities: &[Range<usize>], codes: &[Range<usize>]) -> Vec<Cta> {
+    find_in(text, &all_words(text), entities, codes)
+}
+
+/// The same where the words of the text are known.
+pub(crate) fn find_in(
+    text: &str,
+    words: &[Word],
+    entities: &[Range<usize>],
+    codes: &[Range<usize>],
+) -> Vec<Cta> {
     let phrases = Phrases::get();
     let mut ctas: Vec<Cta> = Vec::new();
     let mut urgent: Vec<(usize, f32)> = Vec::new();
-    for (range, how) in phrases.all_in(text) {
+    for (range, how) in phrases.all_in(text, words) {
         if inside(&range, entities) {
             continue;
         }

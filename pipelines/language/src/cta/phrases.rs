@@ -1,12 +1,11 @@
-//! The phrases of every kind and language in one automaton.
+//! The phrases of every kind and language by their first words.
 
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
-
 use super::Kind;
 use crate::sentiment::fold::is_unspaced;
+use crate::words::{FirstWords, Word};
 
 const PHRASES: &str = include_str!("../../data/cta_phrases.tsv");
 const URGENCY: &str = include_str!("../../data/cta_urgency.tsv");
@@ -24,12 +23,11 @@ pub(super) enum How {
     Urgency(f32),
 }
 
-/// The automaton and what its patterns mean.
+/// The phrases by their first word.
 #[derive(Debug)]
 pub(super) struct Phrases {
-    /// Nothing only if the lists could not be built into one, which the tests rule out.
-    automaton: Option<AhoCorasick>,
-    means: Vec<How>,
+    all: Vec<(&'static str, How)>,
+    first: FirstWords,
 }
 
 impl Phrases {
@@ -40,14 +38,12 @@ impl Phrases {
     }
 
     fn load() -> Self {
-        let mut patterns: Vec<&str> = Vec::new();
-        let mut means = Vec::new();
+        let mut all: Vec<(&'static str, How)> = Vec::new();
         let mut known = std::collections::HashSet::new();
         let mut add = |phrase: &'static str, how| {
             // The first row of a phrase holds.
             if known.insert(phrase) {
-                patterns.push(phrase);
-                means.push(how);
+                all.push((phrase, how));
             }
         };
         for line in PHRASES.lines().filter(|line| !line.starts_with('#')) {
@@ -66,37 +62,33 @@ impl Phrases {
             let how = How::Urgency(urgency.parse().unwrap_or(0.5));
             phrases.split('|').for_each(|phrase| add(phrase, how));
         }
-        let automaton = AhoCorasickBuilder::new()
-            .ascii_case_insensitive(true)
-            .kind(Some(AhoCorasickKind::DFA))
-            .match_kind(MatchKind::Standard)
-            .build(&patterns)
-            .ok();
-        Self { automaton, means }
+        // Of the phrases that begin alike the longest is tried first.
+        all.sort_by_key(|(phrase, _)| std::cmp::Reverse(phrase.len()));
+        let first = FirstWords::of(all.iter().map(|(phrase, _)| *phrase));
+        Self { all, first }
     }
 
     /// The phrases that are no parts of longer words, from left to right, the longest where
     /// several begin.
-    pub(super) fn all_in(&self, text: &str) -> Vec<(Range<usize>, How)> {
+    pub(super) fn all_in(&self, text: &str, words: &[Word]) -> Vec<(Range<usize>, How)> {
         let mut found: Vec<(Range<usize>, How)> = Vec::new();
-        let Some(automaton) = &self.automaton else { return found };
-        for one in automaton.find_overlapping_iter(text) {
-            if whole(text, &one.range()) {
-                found.push((one.range(), self.means[one.pattern().as_usize()]));
-            }
-        }
-        found.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
         let mut end = 0;
-        found.retain(|(range, _)| {
-            let free = range.start >= end;
-            if free {
-                end = range.end;
+        for word in words {
+            if word.start < end {
+                continue;
             }
-            free
-        });
-        for (range, _) in &mut found {
+            let mut begun = self.first.with(word.hash).map(|at| self.all[at]);
+            let longest = begun.find_map(|(phrase, how)| {
+                let range = word.start..word.start + phrase.len();
+                let here = text.get(range.clone())?;
+                let same = here.eq_ignore_ascii_case(phrase) && whole(text, &range);
+                same.then_some((range, how))
+            });
+            let Some((mut range, how)) = longest else { continue };
+            end = range.end;
             // `follow @` and the like end in a space that is no part of the call.
             range.end = range.start + text[range.clone()].trim_end().len();
+            found.push((range, how));
         }
         found
     }
@@ -140,12 +132,12 @@ fn kind_of(name: &str) -> Option<Kind> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::words;
 
     #[test]
     fn the_lists_are_read_and_every_kind_has_phrases() {
         let phrases = Phrases::get();
-        assert!(phrases.automaton.is_some());
-        assert!(phrases.means.len() > 1_500);
+        assert!(phrases.all.len() > 1_500);
         for line in PHRASES.lines().filter(|line| !line.starts_with('#')) {
             let kind = line.split('\t').next().unwrap();
             assert!(kind_of(kind).is_some(), "{kind}");
@@ -155,7 +147,7 @@ mod tests {
 
     #[test]
     fn phrases_are_whole_words() {
-        let found = |text: &str| Phrases::get().all_in(text).len();
+        let found = |text: &str| Phrases::get().all_in(text, &words(text)).len();
         assert_eq!(found("SHOP NOW!"), 1);
         assert_eq!(found("workshop nowhere"), 0);
         assert_eq!(found("ดีมากกดตะกร้าเลย"), 1);

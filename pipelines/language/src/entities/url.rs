@@ -120,7 +120,8 @@ impl Scan<'_, '_> {
         let mut first = 0;
         if let Some(scheme) = self.scheme_before(start)
             && labels[0].starts_well
-            && let Some((domain, last)) = self.domain_from(&labels, 0, start, &mut barren)
+            && let Some((domain, last)) =
+                self.domain_from(&labels, 0, start, &mut barren).or_else(|| self.host(&labels))
         {
             let stop = self.with_scheme(scheme, &domain);
             (self.used, first) = (stop, last);
@@ -226,6 +227,23 @@ impl Scan<'_, '_> {
             }
         }
         best.map(|(last, n)| (Domain { range: start..labels[last].range.start + n }, last))
+    }
+
+    /// A host whose top-level domain is not public, or an address of four numbers: with a scheme
+    /// before it nothing else can be meant. Not where the rules are twitter-text's.
+    fn host(&self, labels: &[Label]) -> Option<(Domain, usize)> {
+        if self.bare != Bare::Careful {
+            return None;
+        }
+        let good = |label: &&Label| label.starts_well && label.ends_well;
+        let last = labels.iter().take_while(good).count().checked_sub(1).filter(|n| *n > 0)?;
+        let range = labels[0].range.start..labels[last].range.end;
+        let name = &self.text[labels[last].range.clone()];
+        let numbers = || {
+            last == 3 && self.text[range.clone()].bytes().all(|b| matches!(b, b'.' | b'0'..=b'9'))
+        };
+        let named = name.chars().nth(1).is_some() && name.chars().all(char::is_alphabetic);
+        (named || numbers()).then_some((Domain { range: range.clone() }, last))
     }
 
     fn with_scheme(&mut self, start: usize, domain: &Domain) -> usize {
@@ -387,6 +405,15 @@ mod tests {
         let text = "This.is.me sold.It 50.off 5.am I.GOT.GOALS True.Love Dior.com bit.ly/x";
         assert_eq!(urls(text, Bare::Careful), ["Dior.com", "bit.ly/x"]);
         assert_eq!(urls("This.is.me", Bare::Yes), ["This.is.me"]);
+    }
+
+    #[test]
+    fn a_scheme_makes_a_link_of_any_host_outside_x() {
+        let text = "see https://x.example/a?b=1. http://192.168.0.7:80/i, https://a.invalid";
+        let links = ["https://x.example/a?b=1", "http://192.168.0.7:80/i", "https://a.invalid"];
+        assert_eq!(urls(text, Bare::Careful), links);
+        assert_eq!(urls(text, Bare::Yes), [""; 0]);
+        assert_eq!(urls("http://a.b https://...", Bare::Careful), [""; 0]);
     }
 
     #[test]

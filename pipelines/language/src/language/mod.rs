@@ -1,26 +1,23 @@
 //! The language of a caption and of its parts.
 //!
 //! The script decides where it can. Texts in Latin, Cyrillic and Devanagari letters are judged by
-//! function words and telling letters first; statistics (`whatlang`) are asked only where those
-//! are silent and the text is long enough, because on short texts they guess wildly. They also cost
-//! more than all the rest of a caption together.
+//! function words and telling letters first; a linear model over pieces of words is asked only
+//! where those are in doubt and the text is long enough, because on names it guesses wildly.
 
+mod model;
 mod script;
 mod words;
 
 use std::ops::Range;
-use std::sync::LazyLock;
 
+use model::Group;
 use script::Script;
-use whatlang::{Detector, Lang};
-
-use crate::entities::chars::is_alphabetic;
 
 /// The code for "cannot be told".
 pub const UNDETERMINED: &str = "und";
 
 /// Below this many letters statistics are not asked.
-const FEWEST_LETTERS: usize = 16;
+const FEWEST_LETTERS: usize = 6;
 /// From this confidence on statistics are reliable.
 pub const SURE: f32 = 0.6;
 /// Statistics read no more of a text than this many bytes.
@@ -166,25 +163,36 @@ fn sample(text: &str, runs: &[Run], script: Script) -> String {
     sample
 }
 
+/// Characters that only Japanese writes this way.
+const JAPANESE: [char; 20] = [
+    '込', '円', '価', '売', '駅', '気', '発', '対', '応', '読', '図', '験', '働', '畑', '沢', '桜',
+    '匂', '広', '単', '仮',
+];
+
 fn judge(script: Script, text: &str, runs: &[Run], has_kana: bool, evidence: Evidence) -> Verdict {
     const RULE: &str = "language:script";
     match script {
         Script::Sole(code) => (code, 0.98, RULE),
         Script::Kana => ("ja", 0.98, RULE),
         Script::Han if has_kana => ("ja", 0.95, RULE),
+        Script::Han if text.contains(JAPANESE) => ("ja", 0.9, RULE),
         Script::Han => ("zh", 0.95, RULE),
         Script::Arabic => {
-            let (code, confidence) = script::of_arabic(&sample(text, runs, script));
-            (code, confidence, "language:letters")
+            let sample = sample(text, runs, script);
+            match script::of_arabic(&sample) {
+                Some((code, confidence)) => (code, confidence, "language:letters"),
+                None => statistics(&sample, Group::Arabic, evidence).unwrap_or(("ar", 0.5, RULE)),
+            }
         }
         Script::Cyrillic => {
             let sample = sample(text, runs, script);
             match script::of_cyrillic(&sample) {
                 Some((code, confidence)) => (code, confidence, "language:letters"),
-                None => statistics(&sample, &CYRILLIC, evidence).unwrap_or(("ru", 0.5, RULE)),
+                None => statistics(&lowered(&sample), Group::Cyrillic, evidence)
+                    .unwrap_or(("ru", 0.5, RULE)),
             }
         }
-        Script::Devanagari => statistics(&sample(text, runs, script), &DEVANAGARI, evidence)
+        Script::Devanagari => statistics(&sample(text, runs, script), Group::Devanagari, evidence)
             .unwrap_or(("hi", 0.7, RULE)),
         Script::Latin => latin(&sample(text, runs, script), evidence),
     }
@@ -199,10 +207,17 @@ fn latin(sample: &str, evidence: Evidence) -> Verdict {
         // A single short word in a long text decides nothing.
         && vote.points * 8 >= vote.words
     {
+        // Malay and Indonesian share their function words.
+        if vote.code == "id"
+            && let Some(malay) = statistics(&lower, Group::Latin, evidence)
+            && malay.0 == "ms"
+        {
+            return malay;
+        }
         let margin = (vote.points - vote.second) as f32 / (vote.points + 2) as f32;
         return (vote.code, 0.55 + 0.42 * margin, "language:words");
     }
-    let guess = statistics(&lower, &LATIN, evidence);
+    let guess = statistics(&lower, Group::Latin, evidence);
     match vote.filter(|vote| vote.points > vote.second) {
         // Few words speak louder than statistics that doubt themselves.
         Some(vote) if guess.is_none_or(|(_, sure, _)| sure < SURE) => {
@@ -232,103 +247,22 @@ fn lowered(text: &str) -> String {
     lower
 }
 
-/// A detector for some languages, built once.
-type Statistics = LazyLock<Detector>;
-
-static CYRILLIC: Statistics = LazyLock::new(|| {
-    let languages = [Lang::Rus, Lang::Ukr, Lang::Bul, Lang::Mkd, Lang::Srp, Lang::Bel];
-    Detector::with_allowlist(languages.to_vec())
-});
-static DEVANAGARI: Statistics =
-    LazyLock::new(|| Detector::with_allowlist(vec![Lang::Hin, Lang::Mar, Lang::Nep]));
-static LATIN: Statistics = LazyLock::new(|| Detector::with_allowlist(LATIN_LANGUAGES.to_vec()));
-/// Languages captions are commonly written in; rare ones attract short texts they have no part in.
-const LATIN_LANGUAGES: &[Lang] = &[
-    Lang::Eng,
-    Lang::Spa,
-    Lang::Por,
-    Lang::Ita,
-    Lang::Fra,
-    Lang::Deu,
-    Lang::Nld,
-    Lang::Swe,
-    Lang::Dan,
-    Lang::Nob,
-    Lang::Fin,
-    Lang::Pol,
-    Lang::Tur,
-    Lang::Hun,
-    Lang::Ces,
-    Lang::Slk,
-    Lang::Ron,
-    Lang::Hrv,
-    Lang::Slv,
-    Lang::Lit,
-    Lang::Lav,
-    Lang::Est,
-    Lang::Vie,
-    Lang::Ind,
-    Lang::Cat,
-    Lang::Tgl,
-];
-
-fn statistics(sample: &str, detector: &Statistics, evidence: Evidence) -> Option<Verdict> {
+/// What the pieces of words say, where there are enough of them.
+fn statistics(lower: &str, group: Group, evidence: Evidence) -> Option<Verdict> {
     if evidence != Evidence::All {
         return None;
     }
-    let letters = sample.chars().filter(|c| is_alphabetic(*c)).count();
-    if letters < FEWEST_LETTERS {
-        return None;
-    }
-    let info = detector.detect(sample)?;
-    let sure = info.confidence() as f32;
-    // Short and unsure is how the wild guesses look.
-    if !info.is_reliable() && letters < 40 {
-        return None;
-    }
-    let confidence = if info.is_reliable() { SURE + 0.3 * sure } else { 0.25 + 0.3 * sure };
-    Some((code(info.lang()), confidence, "language:statistics"))
-}
-
-fn code(lang: Lang) -> &'static str {
-    match lang {
-        Lang::Eng => "en",
-        Lang::Spa => "es",
-        Lang::Por => "pt",
-        Lang::Ita => "it",
-        Lang::Fra => "fr",
-        Lang::Deu => "de",
-        Lang::Nld => "nl",
-        Lang::Swe => "sv",
-        Lang::Dan => "da",
-        Lang::Nob => "no",
-        Lang::Fin => "fi",
-        Lang::Pol => "pl",
-        Lang::Tur => "tr",
-        Lang::Hun => "hu",
-        Lang::Ces => "cs",
-        Lang::Slk => "sk",
-        Lang::Ron => "ro",
-        Lang::Hrv => "hr",
-        Lang::Slv => "sl",
-        Lang::Lit => "lt",
-        Lang::Lav => "lv",
-        Lang::Est => "et",
-        Lang::Vie => "vi",
-        Lang::Ind => "id",
-        Lang::Cat => "ca",
-        Lang::Tgl => "tl",
-        Lang::Rus => "ru",
-        Lang::Ukr => "uk",
-        Lang::Bul => "bg",
-        Lang::Mkd => "mk",
-        Lang::Srp => "sr",
-        Lang::Bel => "be",
-        Lang::Hin => "hi",
-        Lang::Mar => "mr",
-        Lang::Nep => "ne",
-        _ => UNDETERMINED,
-    }
+    let guess = model::guess(lower, group)?;
+    // Names and slang of any language look like some other one.
+    let enough = match guess.letters {
+        0..FEWEST_LETTERS => return None,
+        FEWEST_LETTERS..8 => 0.8,
+        8..16 => 0.6,
+        16..40 => 0.4,
+        _ => 0.2,
+    };
+    let sure = guess.share >= enough;
+    sure.then_some((guess.code, 0.2 + 0.75 * guess.share, "language:statistics"))
 }
 
 /// Shortest stretch that counts as a part beside others, in Latin letters.

@@ -64,18 +64,18 @@ impl Script {
     }
 }
 
-/// Arabic, Persian or Urdu, by the letters only one of them has.
-pub(super) fn of_arabic(text: &str) -> (&'static str, f32) {
+/// Arabic, Persian or Urdu, by the letters only one of them has; nothing when there are none.
+pub(super) fn of_arabic(text: &str) -> Option<(&'static str, f32)> {
     let count = |set: &[char]| text.matches(set).count();
     let urdu = count(&['ٹ', 'ڈ', 'ڑ', 'ں', 'ے', 'ہ', 'ھ']);
     let persian = count(&['پ', 'چ', 'ژ', 'گ', 'ک', 'ی']);
     let arabic = count(&['ة', 'ي', 'ك', 'ى', 'أ', 'إ']);
-    match (urdu, persian, arabic) {
+    Some(match (urdu, persian, arabic) {
         (u, p, a) if u > 0 && 2 * u >= p.max(a) => ("ur", 0.9),
         (_, p, a) if p > a => ("fa", 0.9),
-        (_, _, 0) => ("ar", 0.7),
+        (_, _, 0) => return None,
         _ => ("ar", 0.95),
-    }
+    })
 }
 
 /// What letters say about a text in Cyrillic, when they say it at all.

@@ -18,6 +18,11 @@ const MOST_JOINED: usize = 32;
 /// Words that stand between "code" and the code.
 const FILLERS: [&str; 12] =
     ["is", "use", "enter", "called", "adalah", "es", "é", "là", "ist", "la", "le", "word"];
+/// Words that offer a code without the word.
+const OFFERS: [&str; 12] = [
+    "use", "enter", "apply", "using", "usa", "usen", "utiliza", "nutze", "nutzt", "utilise",
+    "insira", "pakai",
+];
 /// Words in capitals that follow "code" and are none.
 const NOT_CODES: &str = "for at to and or in on with below now here get off the your link bio this that checkout \
     is of qr sale free only today ends shop discount save valid apply applied used from dm comment you we i it \
@@ -33,10 +38,24 @@ impl Scan<'_, '_> {
                 && !self.compound(at)
             {
                 self.codes_after(at, &mut out);
+            } else if OFFERS.contains(&self.text(at)) && self.gap(at + 1) == Gap::Space {
+                out.extend(self.offered(at + 1));
             }
         }
         out.dedup_by(|a, b| a.range == b.range);
         out
+    }
+
+    /// "use FLASH30", "enter SAVE at checkout": capitals that cannot be a word.
+    fn offered(&self, at: usize) -> Option<Found> {
+        let (found, next) = self.code_at(at, at - 1, false)?;
+        let source = self.folded.source(found.range.clone());
+        let letters = source.chars().filter(char::is_ascii_uppercase).count();
+        let digits = source.chars().filter(char::is_ascii_digit).count();
+        let plain = letters + digits == source.chars().count();
+        let checkout = (next..next + 3).any(|at| self.text(at) == "checkout");
+        let sure = letters >= 3 && (digits > 0 && source.len() >= 5 || checkout);
+        (plain && sure).then_some(Found { confidence: 0.75, ..found })
     }
 
     /// "low-code", "code-free".

@@ -395,6 +395,11 @@ impl Lexicon {
         self.entries.push(Entry { text, tag, languages, capitals, spaced, end });
     }
 
+    /// Every entry: its spelling, meaning and languages.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'static str, &Tag, Languages)> + '_ {
+        self.entries.iter().map(|entry| (entry.text, &entry.tag, entry.languages))
+    }
+
     /// The longest entries that stand at `at` in the folded text, for these languages.
     pub(super) fn find(
         &self,

@@ -10,6 +10,7 @@ mod deals;
 mod decimal;
 mod expression;
 mod fold;
+mod gate;
 mod index;
 mod lex;
 mod lexicon;
@@ -40,6 +41,8 @@ use fold::Folded;
 use lex::{Token, lex};
 use lexicon::{Languages, SETS, Tag, Target, language_bit, lexicon};
 use money::{Money, Scan, Strictness};
+
+use crate::words::{Word, outside, words};
 
 /// What the caller knows about a text.
 #[derive(Debug, Clone, Copy, Default)]
@@ -182,9 +185,17 @@ const MAX_BYTES: usize = 1 << 20;
 /// Prices, discounts and promo codes of a caption.
 #[must_use]
 pub fn find(text: &str, hints: &Hints<'_>) -> Findings {
+    find_in(text, &outside(&words(text), hints.excluded), hints)
+}
+
+/// The same where the words outside of what is excluded are known.
+pub(crate) fn find_in(text: &str, words: &[Word], hints: &Hints<'_>) -> Findings {
+    let language = hints.language.map_or(0, language_bit);
+    if !gate::Gate::get().opens(text, words, languages_of(language)) {
+        return Findings::default();
+    }
     let text = cut(text);
     let folded = Folded::new(text);
-    let language = hints.language.map_or(0, language_bit);
     let tokens = lex(&folded, languages_of(language), &positions(&folded, hints.excluded));
     let scan = Scan { folded: &folded, tokens: &tokens, strictness: Strictness::Caption, language };
     if !tokens.iter().any(may_matter) {
@@ -292,17 +303,21 @@ fn languages_of(language: Languages) -> Languages {
 
 /// Whether a token can be part of any finding; most captions have none.
 fn may_matter(token: &Token) -> bool {
+    token.figure().is_some() || token.tags().iter().any(matters)
+}
+
+/// Whether a word of this meaning can be part of a finding without a number in digits.
+fn matters(tag: &Tag) -> bool {
     use lexicon::Cue;
-    token.figure().is_some()
-        || token.tags().iter().any(|tag| match tag {
-            Tag::Currency { .. } | Tag::Minor { .. } | Tag::Percent => true,
-            Tag::Cue(cue) => {
-                matches!(cue, Cue::Code | Cue::FreeShipping | Cue::Bogo | Cue::Half | Cue::Free)
-            }
-            // Number words before "for", "折", "送".
-            Tag::Digit(_) | Tag::HalfOfUnit => true,
-            _ => false,
-        })
+    match tag {
+        Tag::Currency { .. } | Tag::Minor { .. } | Tag::Percent => true,
+        Tag::Cue(cue) => {
+            matches!(cue, Cue::Code | Cue::FreeShipping | Cue::Bogo | Cue::Half | Cue::Free)
+        }
+        // Number words before "for", "折", "送".
+        Tag::Digit(_) | Tag::HalfOfUnit => true,
+        _ => false,
+    }
 }
 
 /// Excluded ranges as ranges of the folded text, in order: nothing is read in or across them.

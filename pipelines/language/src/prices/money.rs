@@ -100,10 +100,18 @@ impl Scan<'_, '_> {
             return None;
         }
         let value = if negative { number.value.negated() } else { number.value };
+        // "MXN $350": the code before tells which dollar.
+        let told = at.checked_sub(1).filter(|_| self.gap(at) != Gap::Line).and_then(|before| {
+            let code = self.currency(before)?;
+            let shared = lexicon().members(currency.target).len() > 1;
+            let one = lexicon().members(currency.target).contains(&lexicon().code(code.target));
+            (shared && one && code.form == Form::Code).then_some((code.target, before))
+        });
+        let (target, from) = told.unwrap_or((currency.target, at));
         let money = Money {
             value,
-            target: Some(currency.target),
-            from: at,
+            target: Some(target),
+            from,
             to: number.to,
             sign: Some(at),
             minor: None,

@@ -162,7 +162,11 @@ impl Scan<'_, '_> {
             return None;
         }
         let plus = self.mark(price.to, &['+']) && self.gap(price.to) == Gap::None;
-        let after = self.cue_after(price, ceiling, 2, Cue::Threshold);
+        // "save $30 when you spend $100": the words lead to the next amount.
+        let after = self
+            .after(price, ceiling, 2)
+            .find(|at| has_cue(&self.tokens[*at], Cue::Threshold))
+            .is_some_and(|at| at + 1 < ceiling || ceiling == self.tokens.len());
         let explicit = cue.is_some_and(|at| {
             strong.contains(&self.text(at))
                 || self.text(at) != "more than" && self.text(at).contains(' ')

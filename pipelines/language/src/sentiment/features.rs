@@ -16,7 +16,7 @@ const PIECES: std::ops::RangeInclusive<usize> = 2..=5;
 const NEGATED: u32 = 0x5bd1_e995;
 const WORD: u32 = 0x27d4_eb2f;
 /// Texts longer than a tweet are judged by the words of their beginning; the lexicon reads on.
-const WORDS: usize = 80;
+const WORDS: usize = 48;
 
 /// The features of one text.
 #[derive(Debug, Clone, Default, PartialEq)]

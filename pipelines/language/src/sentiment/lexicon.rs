@@ -100,15 +100,31 @@ fn hash(word: &str) -> u32 {
 /// Open addressing; as many slots as a power of two of at least twice the entries.
 #[derive(Debug)]
 struct Table {
+    /// One bit for each hash in use, of many: most words are not known and go no further.
+    seen: Vec<u64>,
     slots: Vec<Entry>,
     shift: u32,
+}
+
+/// Bits of [`Table::seen`], as a power of two.
+const SEEN_BITS: u32 = 16;
+
+fn seen(key: u32) -> (usize, u64) {
+    let bit = key.wrapping_mul(0x85eb_ca6b) >> (32 - SEEN_BITS);
+    ((bit >> 6) as usize, 1 << (bit & 63))
 }
 
 impl Table {
     fn new(entries: &[Entry]) -> Self {
         let bits = (entries.len().max(8) * 2).next_power_of_two().trailing_zeros();
-        let mut table = Self { slots: vec![Entry::default(); 1 << bits], shift: 32 - bits };
+        let mut table = Self {
+            seen: vec![0; 1 << (SEEN_BITS - 6)],
+            slots: vec![Entry::default(); 1 << bits],
+            shift: 32 - bits,
+        };
         for entry in entries {
+            let (word, bit) = seen(entry.key);
+            table.seen[word] |= bit;
             let mut at = table.slot(entry.key);
             while table.slots[at].langs != 0 {
                 at = (at + 1) & (table.slots.len() - 1);
@@ -122,7 +138,16 @@ impl Table {
         (key.wrapping_mul(0x9e37_79b1) >> self.shift) as usize
     }
 
+    #[inline]
     fn get(&self, key: u32, langs: Langs) -> Option<Entry> {
+        let (word, bit) = seen(key);
+        if self.seen[word] & bit == 0 {
+            return None;
+        }
+        self.probe(key, langs)
+    }
+
+    fn probe(&self, key: u32, langs: Langs) -> Option<Entry> {
         let mut at = self.slot(key);
         loop {
             let entry = self.slots[at];

@@ -1,0 +1,274 @@
+//! What a shop page about a post says of it: title, description, slug, keywords, structured data.
+//!
+//! Everything is taken from the text itself, cut at words and at the width that search results
+//! show; nothing is invented.
+
+mod clean;
+mod width;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use crate::entities::Found;
+use crate::hash::hash;
+use crate::keyphrases::{Keyphrase, is_word};
+use crate::prices::Price;
+use crate::taxonomy::Category;
+
+pub use clean::{Clean, clean};
+
+/// Most characters of the title and of the description.
+pub const TITLE: usize = 60;
+/// Most characters of the description.
+pub const DESCRIPTION: usize = 155;
+/// Shortest description worth showing, where the text has more.
+const THIN: usize = 55;
+const MOST_KEYWORDS: usize = 10;
+const FEWEST_KEYWORDS: usize = 3;
+
+/// The fields of a page about a post.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Seo {
+    /// At most 60 characters and as wide as search results show.
+    pub title: String,
+    /// At most 155 characters.
+    pub description: String,
+    /// For the address of the page.
+    pub slug: String,
+    /// Phrases of the text and its hashtags.
+    pub keywords: Vec<String>,
+    /// JSON-LD: a schema.org `Product` where the text sells something, else a posting.
+    pub json_ld: Value,
+    /// What the picture shows, as far as the text tells; only when there is a picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alt_text: Option<String>,
+}
+
+/// What the fields are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Material<'a> {
+    /// A title that is given goes before the text.
+    pub title: Option<&'a str>,
+    /// The text.
+    pub text: &'a str,
+    /// Its entities, in order.
+    pub found: &'a [Found],
+    /// Its phrases, best first.
+    pub phrases: &'a [Keyphrase],
+    /// The likeliest product category.
+    pub category: Option<&'a Category>,
+    /// Its prices.
+    pub prices: &'a [Price],
+    /// Whether there is a picture.
+    pub picture: bool,
+}
+
+/// Makes the fields.
+#[must_use]
+pub fn describe(material: &Material<'_>) -> Seo {
+    let clean = clean(material.text, material.found);
+    let given = material.title.map(clean::plain).filter(|t| !t.is_empty());
+    let source = if clean.prose.is_empty() { clean.tags.join(" ") } else { clean.prose.clone() };
+    let title =
+        width::cut(given.as_deref().unwrap_or_else(|| headline(&source)), TITLE, width::TITLE);
+    let description = description(&title, &source, &clean);
+    let keywords = keywords(material, &clean, &title);
+    let json_ld = structured(material, &title, &description, &keywords);
+    let alt_text = material.picture.then(|| match material.category {
+        Some(category) if !title.is_empty() => {
+            let thing = category.path.rsplit(" > ").next().unwrap_or_default();
+            format!("{thing}: {title}")
+        }
+        _ => title.clone(),
+    });
+    Seo { slug: slug(&title), title, description, keywords, json_ld, alt_text }
+}
+
+/// The first sentence when it says enough, else as much as fits.
+fn headline(prose: &str) -> &str {
+    let ends = prose.char_indices().filter(|(i, c)| {
+        let next = prose[i + c.len_utf8()..].chars().next();
+        matches!(c, '。' | '！' | '？')
+            || (matches!(c, '.' | '!' | '?' | '|' | '•' | '…')
+                && next.is_none_or(char::is_whitespace))
+    });
+    for (at, _) in ends {
+        let first = prose[..at].trim();
+        let length = first.chars().count();
+        if length > TITLE {
+            break;
+        }
+        if length >= 18 {
+            return first;
+        }
+    }
+    prose
+}
+
+fn description(title: &str, source: &str, clean: &Clean) -> String {
+    let mut text = without_repeats(source);
+    if text.chars().count() < THIN || text == title {
+        let more: Vec<&str> = clean
+            .tags
+            .iter()
+            .chain(&clean.names)
+            .map(String::as_str)
+            .filter(|t| !text.contains(*t))
+            .collect();
+        if !more.is_empty() {
+            text = without_repeats(&format!("{text} · {}", more.join(", ")));
+        }
+    }
+    let text = width::cut(&text, DESCRIPTION, width::DESCRIPTION);
+    if text != title {
+        return text;
+    }
+    match text.strip_suffix('.') {
+        Some(bare) => bare.to_owned(),
+        None => format!("{text}."),
+    }
+}
+
+/// The text without words that would say the same three words again.
+fn without_repeats(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut words: Vec<u64> = Vec::new();
+    let mut seen: Vec<[u64; 3]> = Vec::new();
+    // Longer than any description: what follows is cut anyway.
+    for piece in text.split(' ').take(80) {
+        let from = words.len();
+        let lower: String = piece.to_lowercase();
+        // As the readers of search engines part words: marks of vowels end one.
+        let inner = |c: char| c == '_' || is_sound(c);
+        words.extend(lower.split(|c| !inner(c)).filter(|w| !w.is_empty()).map(hash));
+        let fresh: Vec<[u64; 3]> = (from.saturating_sub(2)..words.len().saturating_sub(2))
+            .map(|i| [words[i], words[i + 1], words[i + 2]])
+            .collect();
+        let twice =
+            fresh.iter().enumerate().any(|(i, t)| seen.contains(t) || fresh[..i].contains(t));
+        if twice {
+            words.truncate(from);
+            continue;
+        }
+        seen.extend(fresh);
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(piece);
+    }
+    out
+}
+
+/// A letter or digit that is no mark.
+fn is_sound(c: char) -> bool {
+    c.is_ascii_alphanumeric() || (!c.is_ascii() && is_word(c) && !is_combining_mark(c))
+}
+
+/// Letters and digits in lower case, without marks: what two spellings of a phrase share.
+fn bare(text: &str) -> String {
+    if text.is_ascii() {
+        let kept = text.bytes().filter(u8::is_ascii_alphanumeric);
+        return kept.map(|b| char::from(b.to_ascii_lowercase())).collect();
+    }
+    text.nfkc().flat_map(char::to_lowercase).filter(|c| is_sound(*c)).collect()
+}
+
+fn keywords(material: &Material<'_>, clean: &Clean, title: &str) -> Vec<String> {
+    let mut keywords: Vec<String> = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
+    let mut add = |text: &str, keywords: &mut Vec<String>, most: usize| {
+        let key = bare(text);
+        if keywords.len() < most
+            && !key.is_empty()
+            && text.chars().count() <= 60
+            && !seen.contains(&key)
+        {
+            seen.push(key);
+            keywords.push(text.to_owned());
+        }
+    };
+    // One phrase of the title comes first: what the page is found by must stand in it.
+    let shown = bare(title);
+    let within = |k: &&Keyphrase| {
+        let key = bare(&k.text);
+        !key.is_empty() && shown.contains(&key)
+    };
+    let words = || title.split_whitespace().filter(|w| w.chars().any(char::is_alphanumeric));
+    match material.phrases.iter().find(within) {
+        Some(phrase) => add(&phrase.text, &mut keywords, 1),
+        None => {
+            let longest = words().max_by_key(|w| w.chars().count());
+            longest.into_iter().for_each(|w| add(trimmed(w), &mut keywords, 1));
+        }
+    }
+    material.phrases.iter().take(6).for_each(|p| add(&p.text, &mut keywords, 6));
+    clean.tags.iter().for_each(|t| add(t, &mut keywords, MOST_KEYWORDS));
+    material.phrases.iter().for_each(|p| add(&p.text, &mut keywords, MOST_KEYWORDS));
+    if keywords.len() < FEWEST_KEYWORDS {
+        let all = clean.prose.split_whitespace().map(trimmed);
+        let mut rest: Vec<&str> = all.filter(|w| w.chars().count() > 1).collect();
+        rest.sort_by_key(|w| std::cmp::Reverse(w.chars().count()));
+        rest.iter().for_each(|w| add(w, &mut keywords, FEWEST_KEYWORDS));
+        clean.names.iter().for_each(|n| add(n, &mut keywords, FEWEST_KEYWORDS));
+    }
+    keywords
+}
+
+fn trimmed(word: &str) -> &str {
+    word.trim_matches(|c: char| !c.is_alphanumeric() && !is_combining_mark(c))
+}
+
+/// Words in lower case with hyphens; accents are left out, other scripts stay.
+fn slug(title: &str) -> String {
+    let mut slug = String::new();
+    for c in title.nfkd().flat_map(char::to_lowercase) {
+        if slug.len() > 70 {
+            break;
+        }
+        if c.is_alphanumeric() || (is_combining_mark(c) && !('\u{300}'..='\u{36f}').contains(&c)) {
+            slug.push(c);
+        } else if !is_combining_mark(c)
+            && c != '\''
+            && c != '’'
+            && !slug.is_empty()
+            && !slug.ends_with('-')
+        {
+            slug.push('-');
+        }
+    }
+    slug.trim_end_matches('-').nfc().collect()
+}
+
+/// Sure enough of a product to call the page one.
+const SOLD: f32 = 0.35;
+
+fn structured(
+    material: &Material<'_>,
+    title: &str,
+    description: &str,
+    keywords: &[String],
+) -> Value {
+    let category =
+        material.category.filter(|c| c.confidence >= SOLD || !material.prices.is_empty());
+    let Some(category) = category else {
+        return json!({
+            "@context": "https://schema.org", "@type": "SocialMediaPosting", "headline": title,
+            "description": description, "keywords": keywords.join(", "),
+        });
+    };
+    let mut product = json!({
+        "@context": "https://schema.org", "@type": "Product", "name": title,
+        "description": description, "category": category.path, "keywords": keywords.join(", "),
+    });
+    if let Some((price, currency)) = material.prices.iter().find_map(|p| Some((p, p.currency?))) {
+        product["offers"] =
+            json!({"@type": "Offer", "price": price.amount.to_string(), "priceCurrency": currency});
+    }
+    product
+}
+
+#[cfg(test)]
+mod tests;
