@@ -1,5 +1,5 @@
 // Graphile Worker on the PostgreSQL at $DATABASE_URL, local queue and batched completion on; prints one line of JSON.
-//   node bench.mjs enqueue N | drain N | pickup N
+//   node bench.mjs enqueue N | single N | drain N | pickup N
 import { Logger, makeWorkerUtils, run } from 'graphile-worker';
 import { drainRate, enqueueRate, payload, pickup } from '../measure.mjs';
 
@@ -38,6 +38,14 @@ const modes = {
         utils.addJobs(Array.from({ length: to - from }, (_, i) => job(from + i))),
       ),
     };
+  },
+  async single() {
+    const start = performance.now();
+    const caller = async (first) => {
+      for (let n = first; n < count; n += 50) await utils.addJob('noop', payload(n));
+    };
+    await Promise.all(Array.from({ length: 50 }, (_, first) => caller(first)));
+    return { single_per_s: (count * 1000) / (performance.now() - start) };
   },
   drain: () => drainRate(count, startWorker),
   async pickup() {

@@ -98,6 +98,8 @@ impl Bench {
             run_at: now,
             deadline: None,
             unique: None,
+            order: None,
+            parent: None,
             max_attempts: 3,
             trace: TraceContext::default(),
             extra: Default::default(),

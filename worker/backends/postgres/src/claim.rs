@@ -11,6 +11,7 @@ use deadpool_postgres::Client;
 use flotilla_core::clock::{Timestamp, after};
 use flotilla_core::envelope::{Payload, TraceContext};
 use flotilla_core::fair;
+use flotilla_core::flow::Parent;
 use flotilla_core::ids::{Fence, Kind, Lane, Priority, Receipt, WorkerId};
 use flotilla_core::queue::{Claimed, Claims, Held, LaneDemand};
 use tokio_postgres::Row;
@@ -19,15 +20,17 @@ use crate::Postgres;
 use crate::bell::News;
 use crate::code::{self, micros, number, to_count, to_instant, to_name};
 use crate::error::Done;
+use crate::flow::LINKED;
 
 const PROBE: &str = include_str!("sql/probe.sql");
 const COUNT: &str = include_str!("sql/count.sql");
 const CLAIM: &str = include_str!("sql/claim.sql");
-const PROMOTE: &str = "SELECT promote($1, $2, $3), set_config('synchronous_commit', 'off', true)";
+pub(crate) const PROMOTE: &str =
+    "SELECT promote($1, $2, $3), set_config('synchronous_commit', 'off', true)";
 
 /// Due jobs promoted by one claim: bounds its transaction. If more are due, `next_due` is in the
 /// past and the worker comes again at once.
-const PROMOTED: i64 = 500;
+pub(crate) const PROMOTED: i64 = 500;
 /// How often it is looked again when others took what was seen.
 const LOOKS: usize = 4;
 
@@ -198,12 +201,28 @@ impl Want<'_> {
     }
 }
 
-fn claimed(row: &Row) -> Done<Claimed> {
+/// Whose child a job is, from the column `n` and the two behind it.
+pub(crate) fn parent(row: &Row, n: usize) -> Done<Option<Parent>> {
+    let Some(id) = row.try_get::<_, Option<uuid::Uuid>>(n)? else { return Ok(None) };
+    let name: Option<String> = row.try_get(n + 1)?;
+    let depth: Option<i16> = row.try_get(n + 2)?;
+    Ok(Some(Parent {
+        id: code::to_id(id),
+        name: code::to_text(name.unwrap_or_default()),
+        depth: to_count(depth.unwrap_or(1))?,
+    }))
+}
+
+/// A row of `claim.sql` or `take.sql`.
+pub(crate) fn claimed(row: &Row) -> Done<Claimed> {
+    let parent = parent(row, 18)?;
+    let children: Option<i32> = row.try_get(21)?;
+    let linked = parent.is_some() || children.is_some() || row.try_get(22)?;
     Ok(Claimed {
         held: Held {
             id: code::to_id(row.try_get(1)?),
             fence: Fence(to_count(row.try_get::<_, i64>(2)?)?),
-            receipt: Receipt::None,
+            receipt: if linked { LINKED } else { Receipt::None },
         },
         kind: to_name(row.try_get(3)?)?,
         version: to_count(row.try_get::<_, i32>(4)?)?,
@@ -220,5 +239,7 @@ fn claimed(row: &Row) -> Done<Claimed> {
             traceparent: row.try_get::<_, Option<String>>(14)?.map(code::to_text),
             tracestate: row.try_get::<_, Option<String>>(15)?.map(code::to_text),
         },
+        parent,
+        children: to_count(children.unwrap_or(0))?,
     })
 }

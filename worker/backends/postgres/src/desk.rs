@@ -6,6 +6,7 @@ use flotilla_core::clock::Timestamp;
 use flotilla_core::ids::{JobId, Lane};
 use flotilla_core::records::{Cancel, Filter, Pause};
 use flotilla_core::state::State;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::Postgres;
@@ -27,12 +28,16 @@ impl Postgres {
         let client = self.hot().await?;
         let cancel = client.prepare_cached(CANCEL).await?;
         let asked: Vec<Uuid> = ids.iter().map(|id| code::uuid(*id)).collect();
-        let rows = client.query(&cancel, &[&asked, &code::text(reason), &micros(now)]).await?;
+        let params: [&(dyn ToSql + Sync); 4] =
+            [&asked, &code::text(reason), &micros(now), &self.events];
+        let (rows, woken) = self.linked(&client, &asked, &cancel, &params, now).await?;
         let mut found: HashMap<JobId, State> = HashMap::with_capacity(rows.len());
         for row in &rows {
             found.insert(code::to_id(row.try_get(0)?), code::to_state(row.try_get(1)?)?);
         }
-        if found.values().any(|state| !state.is_finished()) {
+        if woken > 0 {
+            self.tell(News::Claimable);
+        } else if found.values().any(|state| !state.is_finished()) {
             self.tell(News::Changed);
         }
         // An id that comes twice finds the second time what the first time left.
@@ -110,14 +115,27 @@ impl Postgres {
     pub(crate) async fn delete(&self, filter: &Filter, limit: usize) -> Done<u64> {
         let mut condition = Condition::of(filter);
         condition.literally("state >= 5");
+        condition.literally("untold IS NOT TRUE");
+        condition.literally(
+            "(parent IS NULL
+              OR NOT EXISTS (SELECT FROM job AS p WHERE p.id = job.parent AND p.state < 5))",
+        );
         let statement = format!(
-            "DELETE FROM job WHERE id IN (
-                 SELECT id FROM job{} ORDER BY seq LIMIT ${} FOR UPDATE)",
+            "WITH gone AS (
+                 DELETE FROM job WHERE id IN (
+                     SELECT id FROM job{} ORDER BY seq LIMIT ${} FOR UPDATE)
+                 RETURNING id, children
+             ), flows AS (
+                 DELETE FROM flow USING gone
+                 WHERE flow.parent = gone.id AND gone.children IS NOT NULL
+             )
+             SELECT count(*) FROM gone",
             condition.sql(),
             condition.next()
         );
         let client = self.desk().await?;
-        let done = client.execute(&statement, &condition.with(&[&number(limit)])).await?;
+        let row = client.query_one(&statement, &condition.with(&[&number(limit)])).await?;
+        let done = to_count(row.try_get::<_, i64>(0)?)?;
         if done > 0 {
             self.tell(News::Changed);
         }

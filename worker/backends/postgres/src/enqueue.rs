@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 
-use deadpool_postgres::Client;
+use deadpool_postgres::{Client, GenericClient};
 use flotilla_core::clock::Timestamp;
 use flotilla_core::envelope::UniqueScope;
 use flotilla_core::ids::JobId;
@@ -22,51 +22,66 @@ use crate::error::{Done, Fault};
 
 const DRAW: &str = include_str!("sql/draw.sql");
 const INSERT: &str = include_str!("sql/insert.sql");
-const INSERT_KEYED: &str = "SELECT place, stands FROM enqueue_keyed($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-     $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+const INSERT_LINKED: &str = "SELECT place, stands FROM enqueue_linked($1, $2, $3, $4, $5, $6, $7, $8, \
+     $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)";
+
+/// Longest ordering key, in bytes.
+const MAX_ORDER: usize = 512;
 
 /// The jobs of one call as columns.
 #[derive(Default)]
-struct Columns<'j> {
-    ids: Vec<Uuid>,
+pub(crate) struct Columns<'j> {
+    pub(crate) ids: Vec<Uuid>,
     states: Vec<i16>,
-    lanes: Vec<&'j str>,
-    priorities: Vec<i16>,
+    pub(crate) lanes: Vec<&'j str>,
+    pub(crate) priorities: Vec<i16>,
     tags: Vec<i64>,
     ats: Vec<i64>,
-    kinds: Vec<&'j str>,
-    tenants: Vec<&'j str>,
-    max_attempts: Vec<i32>,
-    versions: Vec<i32>,
-    run_ats: Vec<i64>,
+    pub(crate) kinds: Vec<&'j str>,
+    pub(crate) tenants: Vec<&'j str>,
+    pub(crate) max_attempts: Vec<i32>,
+    pub(crate) versions: Vec<i32>,
+    pub(crate) run_ats: Vec<i64>,
     deadlines: Vec<Option<i64>>,
-    payloads: Vec<&'j [u8]>,
-    traceparents: Vec<Option<Cow<'j, str>>>,
-    tracestates: Vec<Option<Cow<'j, str>>>,
-    extras: Vec<Option<String>>,
+    pub(crate) payloads: Vec<&'j [u8]>,
+    pub(crate) traceparents: Vec<Option<Cow<'j, str>>>,
+    pub(crate) tracestates: Vec<Option<Cow<'j, str>>>,
+    pub(crate) extras: Vec<Option<String>>,
     keys: Vec<Option<Cow<'j, str>>>,
     untils: Vec<Option<i64>>,
+    pub(crate) orders: Vec<Option<Cow<'j, str>>>,
+    pub(crate) parents: Vec<Option<Uuid>>,
+    pub(crate) parent_names: Vec<Option<Cow<'j, str>>>,
+    pub(crate) depths: Vec<Option<i16>>,
 }
 
 impl Postgres {
-    /// Makes the jobs, one answer each, in order.
-    pub(crate) async fn make(&self, jobs: &[NewJob], now: Timestamp) -> Done<Vec<Enqueued>> {
-        let mut answers: Vec<Enqueued> = jobs.iter().map(|job| self.judge(job)).collect();
+    /// Makes the jobs, one answer each, in order. `told`: the caller tells a broker of those that are
+    /// available.
+    pub(crate) async fn make(
+        &self,
+        jobs: &[NewJob],
+        told: bool,
+        now: Timestamp,
+    ) -> Done<Vec<Enqueued>> {
+        let judge = |job| self.refusal(job).map_or(Enqueued::Created, Enqueued::Rejected);
+        let mut answers: Vec<Enqueued> = jobs.iter().map(judge).collect();
         let taken: Vec<usize> =
             (0..jobs.len()).filter(|i| answers[*i] == Enqueued::Created).collect();
         if taken.is_empty() {
             return Ok(answers);
         }
-        let client = self.hot().await?;
         let mut columns = Columns::default();
         for i in &taken {
             columns.push(&jobs[*i], now)?;
         }
-        columns.tags = draw(&client, &columns).await?;
+        let client = self.hot().await?;
+        columns.draw_tags(&client).await?;
+        let published = self.published(told, now);
         let made = if columns.needs_care() {
-            columns.insert_keyed(&client, now).await?
+            columns.insert_linked(&client, published, false, now).await?
         } else {
-            columns.insert(&client, now).await?
+            columns.insert(&client, published, now).await?
         };
         let mut any = false;
         for (i, stands) in taken.into_iter().zip(made) {
@@ -81,14 +96,25 @@ impl Postgres {
         Ok(answers)
     }
 
-    fn judge(&self, job: &NewJob) -> Enqueued {
+    /// Why a job is not taken in.
+    pub(crate) fn refusal(&self, job: &NewJob) -> Option<String> {
         let (size, max) = (job.payload.bytes().len(), self.capabilities.max_payload);
-        if size <= max {
-            return Enqueued::Created;
+        if size > max {
+            return Some(format!(
+                "the payload has {size} bytes; at most {max} are allowed: put large data in a blob"
+            ));
         }
-        Enqueued::Rejected(format!(
-            "the payload has {size} bytes; at most {max} are allowed: put large data in a blob"
-        ))
+        let key = job.order.as_ref().map(String::len).filter(|n| !(1..=MAX_ORDER).contains(n))?;
+        Some(format!("the ordering key has {key} bytes; 1 to {MAX_ORDER} are allowed"))
+    }
+
+    /// What is noted of an available job's telling: `None` where no broker carries it.
+    pub(crate) fn published(&self, told: bool, now: Timestamp) -> Option<i64> {
+        match (told, self.brokered) {
+            (true, _) => Some(micros(now)),
+            (false, true) => Some(0),
+            (false, false) => None,
+        }
     }
 }
 
@@ -129,7 +155,23 @@ async fn draw(client: &Client, columns: &Columns<'_>) -> Done<Vec<i64>> {
 }
 
 impl<'j> Columns<'j> {
-    fn push(&mut self, job: &'j NewJob, now: Timestamp) -> Done<()> {
+    pub(crate) async fn draw_tags(&mut self, client: &Client) -> Done<()> {
+        self.tags = draw(client, self).await?;
+        Ok(())
+    }
+
+    /// Children are named by their parent alone.
+    pub(crate) fn without_unique_keys(&mut self) {
+        self.keys.fill(None);
+        self.untils.fill(None);
+    }
+
+    /// The ordering keys there are.
+    pub(crate) fn order_keys(&self) -> Vec<&str> {
+        self.orders.iter().flatten().map(Cow::as_ref).collect()
+    }
+
+    pub(crate) fn push(&mut self, job: &'j NewJob, now: Timestamp) -> Done<()> {
         let (state, at) = match job.run_at <= now {
             true => (State::Available, now),
             false => (State::Scheduled, job.run_at),
@@ -163,17 +205,30 @@ impl<'j> Columns<'j> {
                 Some(micros(now).saturating_add(span))
             }
         }));
+        let parent = job.parent.as_ref();
+        self.orders.push(job.order.as_deref().map(code::text));
+        self.parents.push(parent.map(|parent| code::uuid(parent.id)));
+        self.parent_names.push(parent.map(|parent| code::text(&parent.name)));
+        self.depths.push(parent.map(|parent| i16::try_from(parent.depth).unwrap_or(i16::MAX)));
         Ok(())
     }
 
-    /// A job of this call may stand for another one of it.
+    /// A job of this call may stand for another one of it, or is linked to others.
     fn needs_care(&self) -> bool {
         let mut seen = HashSet::with_capacity(self.ids.len());
-        self.keys.iter().any(Option::is_some) || !self.ids.iter().all(|id| seen.insert(id))
+        self.keys.iter().any(Option::is_some)
+            || self.orders.iter().any(Option::is_some)
+            || self.parents.iter().any(Option::is_some)
+            || !self.ids.iter().all(|id| seen.insert(id))
     }
 
     /// For each job: made, or the job that stands for it.
-    async fn insert(&self, client: &Client, now: Timestamp) -> Done<Vec<Option<JobId>>> {
+    async fn insert(
+        &self,
+        client: &Client,
+        published: Option<i64>,
+        now: Timestamp,
+    ) -> Done<Vec<Option<JobId>>> {
         let statement = client.prepare_cached(INSERT).await?;
         let rows = client
             .query(
@@ -196,6 +251,7 @@ impl<'j> Columns<'j> {
                     &self.traceparents,
                     &self.tracestates,
                     &self.extras,
+                    &published,
                 ],
             )
             .await?;
@@ -207,8 +263,19 @@ impl<'j> Columns<'j> {
         Ok(self.ids.iter().map(stands).collect())
     }
 
-    async fn insert_keyed(&self, client: &Client, now: Timestamp) -> Done<Vec<Option<JobId>>> {
-        let statement = client.prepare_cached(INSERT_KEYED).await?;
+    /// As `insert`, one by one: also jobs with unique keys, ordering keys and parents. `awaited`: by
+    /// a parent that counts their ends.
+    pub(crate) async fn insert_linked<C: GenericClient>(
+        &self,
+        client: &C,
+        published: Option<i64>,
+        awaited: bool,
+        now: Timestamp,
+    ) -> Done<Vec<Option<JobId>>> {
+        if self.ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = client.prepare_cached(INSERT_LINKED).await?;
         let rows = client
             .query(
                 &statement,
@@ -232,6 +299,12 @@ impl<'j> Columns<'j> {
                     &self.extras,
                     &self.keys,
                     &self.untils,
+                    &self.orders,
+                    &self.parents,
+                    &self.parent_names,
+                    &self.depths,
+                    &published,
+                    &awaited,
                 ],
             )
             .await?;

@@ -68,6 +68,13 @@ fn judge(error: &tokio_postgres::Error) -> (QueueErrorKind, &'static str) {
     let Some(code) = error.code() else {
         // Without a word from the server: the connection, or a value that cannot be decoded.
         let io = std::error::Error::source(error).is_some_and(|e| e.is::<std::io::Error>());
+        if error.to_string().starts_with("error performing TLS handshake") {
+            return (
+                Unavailable,
+                "no encrypted connection to PostgreSQL: check the root certificate, and that the server's \
+                 certificate is for the host in the address",
+            );
+        }
         return if error.is_closed() || io || !is_conversion(error) {
             (
                 Unavailable,
@@ -122,7 +129,7 @@ fn judge(error: &tokio_postgres::Error) -> (QueueErrorKind, &'static str) {
     }
 }
 
-/// The driver has no accessor for this; its text for it is fixed.
+/// The driver has no accessor for this, nor for a failed handshake; its texts for them are fixed.
 fn is_conversion(error: &tokio_postgres::Error) -> bool {
     let text = error.to_string();
     text.starts_with("error deserializing") || text.starts_with("error serializing")

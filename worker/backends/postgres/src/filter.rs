@@ -26,6 +26,8 @@ impl Condition {
         this.one_of("tenant = ANY (?)", names(filter.tenants.iter().map(|t| t.as_str())));
         let classes: Vec<i16> = filter.classes.iter().map(|class| code::class(*class)).collect();
         this.one_of("class = ANY (?)", classes);
+        let parents: Vec<Uuid> = filter.parents.iter().map(|id| code::uuid(*id)).collect();
+        this.one_of("parent = ANY (?)", parents);
         if let Some(since) = filter.since {
             this.and("enqueued_at >= ?", micros(since));
         }

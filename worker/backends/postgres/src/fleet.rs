@@ -45,6 +45,15 @@ impl Postgres {
         Ok(Orders { drain: row.try_get(0)? })
     }
 
+    /// The server's clock.
+    pub(crate) async fn clock(&self) -> Done<Timestamp> {
+        let client = self.hot().await?;
+        let clock = client
+            .prepare_cached("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+            .await?;
+        Ok(to_instant(client.query_one(&clock, &[]).await?.try_get(0)?))
+    }
+
     pub(crate) async fn forget(&self, id: &WorkerId) -> Done<()> {
         let client = self.hot().await?;
         let forget = client.prepare_cached("DELETE FROM worker WHERE id = $1").await?;

@@ -41,14 +41,14 @@ impl Postgres {
         let client = self.desk().await?;
         client
             .execute(
-                "INSERT INTO kind (name, lane, priority, max_attempts, version, max_payload)
-                 SELECT DISTINCT ON (name) k.*, $6::bigint
+                "INSERT INTO kind (name, lane, priority, max_attempts, version, max_payload, brokered)
+                 SELECT DISTINCT ON (name) k.*, $6::bigint, $7::boolean
                  FROM unnest($1::text[], $2::text[], $3::smallint[], $4::integer[], $5::integer[])
                       AS k (name, lane, priority, max_attempts, version)
                  ORDER BY name
                  ON CONFLICT (name) DO UPDATE SET lane = excluded.lane, priority = excluded.priority,
                      max_attempts = excluded.max_attempts, version = excluded.version,
-                     max_payload = excluded.max_payload",
+                     max_payload = excluded.max_payload, brokered = excluded.brokered",
                 &[
                     &names,
                     &lanes,
@@ -56,6 +56,7 @@ impl Postgres {
                     &attempts,
                     &versions,
                     &number(self.capabilities.max_payload),
+                    &self.brokered,
                 ],
             )
             .await?;

@@ -1,4 +1,4 @@
-//! Queue, records and fleet in one schema of a PostgreSQL server, 15 or newer.
+//! Every port that holds state in one schema of a PostgreSQL server, 15 or newer.
 //!
 //! The record row is also the queue entry: a claim is one statement that walks a partial index
 //! with `FOR UPDATE SKIP LOCKED`; every call of a port is one or two round trips, whatever the
@@ -20,6 +20,7 @@
 //! see `migrations/0001.sql`.
 
 mod bell;
+mod cells;
 mod claim;
 mod code;
 mod desk;
@@ -28,19 +29,23 @@ mod error;
 mod extend;
 mod filter;
 mod fleet;
+mod flow;
+mod gather;
 mod housekeep;
 mod kinds;
 mod listen;
 mod migrate;
+mod outbox;
 mod pool;
 mod ports;
 mod records;
 mod replay;
 mod settings;
 mod settle;
+mod store;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use deadpool_postgres::{Client, Pool};
 use flotilla_core::queue::{Capabilities, QueueError};
@@ -48,18 +53,26 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::bell::{Bell, News};
 use crate::error::{Done, Fault};
+use crate::gather::Gather;
 pub use crate::kinds::KindDefaults;
 pub use crate::migrate::Migrated;
 use crate::pool::{Dialler, Use};
 pub use crate::settings::{Settings, Url};
 
-/// Queue, records and fleet on one server. Its connections end when it is dropped.
+/// Every port that holds state, on one server. Its connections end when it is dropped.
 pub struct Postgres {
     capabilities: Capabilities,
     schema: String,
+    /// Ends are marked as untold.
+    events: bool,
+    /// A broker carries the jobs.
+    brokered: bool,
     hot: Pool,
     desk: Pool,
     bell: Arc<Bell>,
+    gather: Gather,
+    /// Itself, for what outlives a call.
+    me: Weak<Self>,
     _listener: AbortOnDropHandle<()>,
 }
 
@@ -81,19 +94,26 @@ impl Postgres {
         drop(first);
         let bell = Arc::new(Bell::new());
         let listener = listen::listen(dialler, schema.clone(), Arc::clone(&bell));
-        Ok(Arc::new(Self {
+        let listener = AbortOnDropHandle::new(tokio::spawn(listener));
+        Ok(Arc::new_cyclic(|me| Self {
             capabilities: Capabilities {
                 name: "postgres",
                 durable: true,
                 processes: true,
                 max_payload: settings.max_payload,
                 max_batch: settings.max_batch,
+                fair: true,
+                ordering: true,
             },
             schema,
+            events: settings.events,
+            brokered: settings.brokered,
             hot,
             desk,
             bell,
-            _listener: AbortOnDropHandle::new(tokio::spawn(listener)),
+            gather: Gather::default(),
+            me: Weak::clone(me),
+            _listener: listener,
         }))
     }
 

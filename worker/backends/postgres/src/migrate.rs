@@ -8,7 +8,7 @@ use crate::error::{Done, Fault};
 use crate::pool::Dialler;
 
 /// The steps, oldest first; the place of a step, counted from 1, is the version it leads to.
-const STEPS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const STEPS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// The version this build works with.
 pub(crate) const VERSION: i32 = STEPS.len() as i32;

@@ -38,7 +38,7 @@ impl Dialler {
     pub(crate) fn new(settings: &Settings) -> Result<Self, QueueError> {
         let invalid = |message: String| QueueError::plain(QueueErrorKind::Invalid, message);
         // The parser's own error may quote parts of the string, so it is not passed on.
-        let mut config: Config = settings.url.expose().parse().map_err(|_| {
+        let mut config: Config = readable(settings.url.expose()).parse().map_err(|_| {
             invalid(
                 "the database address cannot be read: expected postgres://user:password@host:port/database, \
                  with special characters in the password percent-encoded"
@@ -114,6 +114,19 @@ pub(crate) type Driver = tokio_postgres::Connection<
     <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>>::Stream,
 >;
 
+/// The address in the driver's words: it knows no `verify-ca` and `verify-full`, but a certificate
+/// and its name are always checked here, so that both are `require`.
+fn readable(url: &str) -> String {
+    let words = url.split_inclusive(['?', '&', ' ']).map(|word| {
+        let value = word.strip_prefix("sslmode=verify-");
+        match value.map(|mode| mode.trim_end_matches(['&', ' '])) {
+            Some(mode @ ("ca" | "full")) => word.replacen(&format!("verify-{mode}"), "require", 1),
+            _ => word.to_owned(),
+        }
+    });
+    words.collect()
+}
+
 fn is_local(config: &Config) -> bool {
     let named = config.get_hosts().iter().all(|host| match host {
         Host::Tcp(name) => {
@@ -187,6 +200,10 @@ mod tests {
         assert_eq!(mode("postgres://u@127.0.0.1/db"), SslMode::Disable);
         assert_eq!(mode("postgres://u@db.example/db"), SslMode::Prefer);
         assert_eq!(mode("hostaddr=192.0.2.1 user=u"), SslMode::Prefer);
-        assert_eq!(mode("postgres://u@127.0.0.1/db?sslmode=require"), SslMode::Require);
+        for asks in ["require", "verify-ca", "verify-full", "verify-full&connect_timeout=3"] {
+            let url = format!("postgres://u@127.0.0.1/db?sslmode={asks}");
+            assert_eq!(mode(&url), SslMode::Require, "{url}");
+        }
+        assert_eq!(mode("host=127.0.0.1 sslmode=verify-full user=u"), SslMode::Require);
     }
 }

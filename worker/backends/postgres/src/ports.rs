@@ -1,12 +1,15 @@
-//! The three ports. A call that was undone because it and another one were in each other's way
+//! The ports. A call that was undone because it and another one were in each other's way
 //! is made again.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flotilla_core::broker::{Burial, Store, Taken};
+use flotilla_core::cells::{Cell, CellWrite, Cells};
 use flotilla_core::clock::Timestamp;
 use flotilla_core::fleet::{Fleet, Orders, WorkerInfo};
-use flotilla_core::ids::{JobId, Lane, WorkerId};
+use flotilla_core::ids::{Fence, JobId, Lane, WorkerId};
+use flotilla_core::outbox::{Outbox, Untold};
 use flotilla_core::queue::{
     Capabilities, Claims, Enqueued, Extension, HousekeepPolicy, Housekeeping, LaneDemand, Lease,
     NewJob, Queue, QueueError, QueueErrorKind, Settled, Settlement,
@@ -17,23 +20,37 @@ use flotilla_core::records::{
 use tokio::sync::watch;
 
 use crate::Postgres;
+use crate::gather;
 
 type Answer<T> = Result<T, QueueError>;
 
 /// How often a call is made again after a conflict.
-const AGAIN: usize = 5;
+pub(crate) const AGAIN: usize = 5;
 
 macro_rules! until_alone {
     ($call:expr) => {{
         let mut tries = 0;
         loop {
             match $call.await {
-                Err(fault) if fault.is_conflict() && tries < AGAIN => tries += 1,
+                Err(fault) if fault.is_conflict() && tries < $crate::ports::AGAIN => tries += 1,
                 done => break Ok(done?),
             }
         }
     }};
 }
+
+impl Postgres {
+    fn bounded(&self, jobs: usize) -> Answer<()> {
+        let most = self.capabilities.max_batch;
+        if jobs <= most {
+            return Ok(());
+        }
+        let message = format!("{jobs} jobs in one call; at most {most} are allowed");
+        Err(QueueError::plain(QueueErrorKind::Invalid, message))
+    }
+}
+
+pub(crate) use until_alone;
 
 #[async_trait]
 impl Queue for Postgres {
@@ -42,12 +59,11 @@ impl Queue for Postgres {
     }
 
     async fn enqueue(&self, jobs: &[NewJob], now: Timestamp) -> Answer<Vec<Enqueued>> {
-        if jobs.len() > self.capabilities.max_batch {
-            let most = self.capabilities.max_batch;
-            let message = format!("{} jobs in one enqueue; at most {most} are allowed", jobs.len());
-            return Err(QueueError::plain(QueueErrorKind::Invalid, message));
+        self.bounded(jobs.len())?;
+        if gather::is_small(jobs) {
+            return self.make_with_others(jobs, now).await;
         }
-        until_alone!(self.make(jobs, now))
+        until_alone!(self.make(jobs, false, now))
     }
 
     async fn claim(
@@ -151,6 +167,10 @@ impl Fleet for Postgres {
         until_alone!(self.beat(me, now))
     }
 
+    async fn time(&self) -> Answer<Option<Timestamp>> {
+        Ok(Some(self.clock().await?))
+    }
+
     async fn leave(&self, id: &WorkerId) -> Answer<()> {
         until_alone!(self.forget(id))
     }
@@ -169,5 +189,80 @@ impl Fleet for Postgres {
 
     async fn set_last_fire(&self, name: &str, at: Timestamp) -> Answer<()> {
         until_alone!(self.set_fired(name, at))
+    }
+}
+
+#[async_trait]
+impl Cells for Postgres {
+    async fn read(&self, keys: &[String], now: Timestamp) -> Answer<Vec<Option<Cell>>> {
+        Ok(self.read_cells(keys, now).await?)
+    }
+
+    async fn write(&self, changes: &[CellWrite], now: Timestamp) -> Answer<Vec<bool>> {
+        changes.iter().try_for_each(CellWrite::check)?;
+        until_alone!(self.write_cells(changes, now))
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Answer<Vec<(String, Cell)>> {
+        Ok(self.list_cells(prefix, after, limit, now).await?)
+    }
+}
+
+#[async_trait]
+impl Outbox for Postgres {
+    async fn untold(&self, limit: usize) -> Answer<Vec<Untold>> {
+        Ok(self.ends_untold(limit).await?)
+    }
+
+    async fn told(&self, ends: &[(JobId, Fence)]) -> Answer<()> {
+        until_alone!(self.mark_told(ends))
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn insert(&self, jobs: &[NewJob], now: Timestamp) -> Answer<Vec<Enqueued>> {
+        self.bounded(jobs.len())?;
+        until_alone!(self.make(jobs, true, now))
+    }
+
+    async fn take(
+        &self,
+        jobs: &[NewJob],
+        make: bool,
+        worker: &WorkerId,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Answer<Vec<Taken>> {
+        self.bounded(jobs.len())?;
+        until_alone!(self.take_named(jobs, make, worker, lease, now))
+    }
+
+    async fn unpublished(
+        &self,
+        lanes: &[Lane],
+        stale: Timestamp,
+        limit: usize,
+        now: Timestamp,
+    ) -> Answer<Vec<NewJob>> {
+        until_alone!(self.to_publish(lanes, stale, limit, now))
+    }
+
+    async fn republish(&self, ids: &[JobId]) -> Answer<()> {
+        until_alone!(self.mark_unpublished(ids))
+    }
+
+    async fn paused(&self, lanes: &[Lane]) -> Answer<Vec<Lane>> {
+        Ok(self.paused_of(lanes).await?)
+    }
+
+    async fn bury(&self, burials: &[Burial], now: Timestamp) -> Answer<()> {
+        until_alone!(self.bury_all(burials, now))
     }
 }

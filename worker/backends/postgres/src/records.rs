@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flotilla_core::envelope::{Payload, TraceContext};
+use flotilla_core::flow::{Flow, Until};
 use flotilla_core::handler::Progress;
 use flotilla_core::ids::{JobId, Lane, WorkerId};
 use flotilla_core::queue::AttemptError;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use tokio_postgres::Row;
 
 use crate::Postgres;
+use crate::claim::parent;
 use crate::code::{self, to_count, to_instant, to_name, to_text};
 use crate::error::{Done, Fault};
 use crate::filter::Condition;
@@ -21,10 +23,14 @@ const LANES: &str = include_str!("sql/lanes.sql");
 /// The longest page.
 const PAGE: usize = 1000;
 
-const RECORD: &str = "SELECT id, kind, version, lane, tenant, priority, state, attempt,
+/// One row for each job; [`record`] reads it.
+pub(crate) const RECORD: &str = "SELECT id, kind, version, lane, tenant, priority, state, attempt,
         max_attempts, crashes, enqueued_at, run_at, started_at, finished_at, deadline, lease_until,
         worker, cancel, reason, parked_under, class, progress, progress_message, unique_key,
-        traceparent, tracestate, payload, extra, result, errors::text
+        traceparent, tracestate, payload, extra, result, errors::text,
+        order_key, parent, parent_name, depth, children, fence,
+        (SELECT ARRAY[f.children, succeeded, failed, successes, failures]
+         FROM flow f WHERE f.parent = job.id AND job.children IS NOT NULL)
     FROM job";
 
 impl Postgres {
@@ -96,7 +102,7 @@ fn entry(lanes: &mut BTreeMap<Lane, LaneInfo>, lane: Lane) -> &mut LaneInfo {
     })
 }
 
-fn record(row: &Row) -> Done<JobRecord> {
+pub(crate) fn record(row: &Row) -> Done<JobRecord> {
     let instant = |n: usize| Ok::<_, Fault>(row.try_get::<_, Option<i64>>(n)?.map(to_instant));
     let text = |n: usize| Ok::<_, Fault>(row.try_get::<_, Option<String>>(n)?.map(to_text));
     let state = code::to_state(row.try_get(6)?)?;
@@ -120,7 +126,8 @@ fn record(row: &Row) -> Done<JobRecord> {
         worker: text(16)?.map(|name| WorkerId::new(&name)),
         cancel_requested: row.try_get(17)?,
         reason: text(18)?,
-        parked_under: text(19)?,
+        // One that is scheduled under its ordering key has only yet to take its place.
+        parked_under: text(19)?.filter(|_| state == State::Parked),
         class: row.try_get::<_, Option<i16>>(20)?.map(code::to_class).transpose()?,
         progress: row
             .try_get::<_, Option<f64>>(21)?
@@ -130,6 +137,9 @@ fn record(row: &Row) -> Done<JobRecord> {
             .transpose()?,
         unique_key: text(23)?,
         trace: TraceContext { traceparent: text(24)?, tracestate: text(25)? },
+        order_key: text(30)?,
+        parent: parent(row, 31)?,
+        flow: flow(row.try_get(36)?)?,
         payload: Payload::from_bytes(row.try_get::<_, Vec<u8>>(26)?).to_value(),
         extra: match row.try_get::<_, Option<&str>>(27)? {
             None => BTreeMap::new(),
@@ -139,6 +149,19 @@ fn record(row: &Row) -> Done<JobRecord> {
         result: result(state, row.try_get(28)?),
         errors: errors(row.try_get(29)?)?,
     })
+}
+
+fn flow(counts: Option<Vec<i32>>) -> Done<Option<Flow>> {
+    let Some(counts) = counts else { return Ok(None) };
+    let [children, succeeded, failed, successes, failures] = counts[..] else {
+        return Err(Fault::Corrupt("the stored counts of a flow are not five".into()));
+    };
+    Ok(Some(Flow {
+        children: to_count(children)?,
+        succeeded: to_count(succeeded)?,
+        failed: to_count(failed)?,
+        until: Until { successes: to_count(successes)?, failures: to_count(failures)? },
+    }))
 }
 
 /// `null` is stored as nothing.

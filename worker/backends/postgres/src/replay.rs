@@ -15,7 +15,7 @@ use crate::code::{self, micros};
 use crate::error::Done;
 use crate::filter::Condition;
 
-const PUT_BACK: &str = include_str!("sql/put_back.sql");
+const PUT_BACK: &str = "SELECT put_back($1, $2)";
 
 /// Rows looked at in one go.
 const CHUNK: usize = 500;

@@ -31,8 +31,8 @@ impl fmt::Debug for Url {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where the server is. `sslmode=disable` talks in the clear; `prefer` (the default of
-    /// PostgreSQL) uses TLS with servers on other machines that offer it; `require` insists.
-    /// A server's certificate is always checked.
+    /// PostgreSQL) uses TLS with servers on other machines that offer it; `require`, `verify-ca` and
+    /// `verify-full` insist. A server's certificate and its name are always checked.
     pub url: Url,
     /// The schema that holds the tables: 1 to 48 lower-case letters, digits and `_`.
     pub schema: String,
@@ -47,6 +47,10 @@ pub struct Settings {
     pub max_payload: usize,
     /// Largest number of jobs in one enqueue.
     pub max_batch: usize,
+    /// Every end is marked as not yet told, for `Outbox`.
+    pub events: bool,
+    /// A broker carries the jobs: those it was not told about are kept apart, for `Store`.
+    pub brokered: bool,
     /// Certificate authorities for the server (PEM); `None`: those of this machine.
     pub ca_file: Option<PathBuf>,
 }
@@ -62,6 +66,8 @@ impl Settings {
             connect_timeout: Duration::from_secs(5),
             max_payload: 1024 * 1024,
             max_batch: 1000,
+            events: false,
+            brokered: false,
             ca_file: None,
         }
     }

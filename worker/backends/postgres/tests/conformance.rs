@@ -3,9 +3,10 @@
 #[expect(dead_code, reason = "each test binary uses its part of the module")]
 mod support;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use flotilla_conformance::{Harness, Ports, queue_suite};
+use flotilla_conformance::{Harness, Ports, StoreHarness, queue_suite, store_suite};
+use flotilla_core::broker::Store;
 use flotilla_postgres::{Postgres, Settings};
 
 use support::Schema;
@@ -32,6 +33,13 @@ impl Harness for Schemas {
         self.open().await
     }
 
+    async fn fresh_telling(&self) -> Ports {
+        let mut schema = Schema::new().await;
+        schema.settings.events = true;
+        self.0.lock().expect("no case panicked").push(schema);
+        self.open().await
+    }
+
     async fn reopen(&self, ports: Ports) -> Ports {
         drop(ports);
         self.open().await
@@ -43,3 +51,17 @@ impl Harness for Schemas {
 }
 
 queue_suite!(Schemas::default());
+
+#[async_trait::async_trait]
+impl StoreHarness for Schemas {
+    async fn fresh(&self) -> (Arc<dyn Store>, Ports) {
+        let mut schema = Schema::new().await;
+        schema.settings.brokered = true;
+        let settings = schema.settings.clone();
+        self.0.lock().expect("no case panicked").push(schema);
+        let store = Postgres::connect(settings).await.expect("it connects");
+        (Arc::clone(&store) as Arc<dyn Store>, Ports::of(store))
+    }
+}
+
+store_suite!(Schemas::default());

@@ -9,7 +9,9 @@ use std::time::Duration;
 use flotilla_core::clock::{Clock, SystemClock, Timestamp};
 use flotilla_core::envelope::{Payload, TraceContext};
 use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
-use flotilla_core::queue::{Claimed, Enqueued, LaneDemand, NewJob, Queue, QueueErrorKind};
+use flotilla_core::queue::{
+    Claimed, Enqueued, LaneDemand, NewJob, Queue, QueueErrorKind, Settled, Settlement, Verdict,
+};
 use flotilla_core::records::Records;
 use flotilla_core::rng::SeededRng;
 use flotilla_core::state::State;
@@ -33,6 +35,8 @@ fn job(now: Timestamp, seed: u64) -> NewJob {
         run_at: now,
         deadline: None,
         unique: None,
+        order: None,
+        parent: None,
         max_attempts: 3,
         trace: TraceContext::default(),
         extra: BTreeMap::new(),
@@ -112,6 +116,8 @@ async fn what_sql_says_overrides_the_defaults_and_nonsense_is_refused() {
         "('test.run', '{}', tenant => 'É')",
         "('test.run', '{}', priority => 10)",
         "('test.run', '{}', unique_key => repeat('x', 513))",
+        "('test.run', '{}', order_key => repeat('x', 513))",
+        "('test.run', '{}', order_key => '')",
         "('test.run', to_jsonb(repeat('x', 1100000)))",
     ] {
         let refused = client.query_one(&format!("{enqueue}{wrong}"), &[]).await;
@@ -139,6 +145,102 @@ async fn an_open_transaction_that_enqueued_stops_nobody() {
     assert_eq!(claim(&queue, &LANE).await.len(), 1);
 }
 
+/// One at a time, in the order enqueued, whoever enqueued them.
+#[tokio::test]
+async fn jobs_of_one_ordering_key_enqueued_in_sql_stand_in_one_line() {
+    let schema = Schema::new().await;
+    let queue = with_kind(&schema).await;
+    let (client, _driver) = support::connect(&support::url()).await.expect("it connects");
+    let call =
+        format!("SELECT {}.enqueue('test.run', '1', order_key => 'k')", schema.settings.schema);
+    let mut line = Vec::new();
+    for _ in 0..3 {
+        let id: uuid::Uuid = client.query_one(&call, &[]).await.expect("it enqueues").get(0);
+        line.push(JobId::from_bytes(id.into_bytes()));
+    }
+    let now = SystemClock.now();
+    let last = NewJob { order: Some("k".into()), ..job(now, 7) };
+    queue.enqueue(std::slice::from_ref(&last), now).await.expect("enqueue works");
+    line.push(last.id);
+    for id in line {
+        let jobs = claim(&queue, &LANE).await;
+        let [job] = &jobs[..] else { panic!("one at a time: {jobs:?}") };
+        assert_eq!(job.held.id, id);
+        assert!(claim(&queue, &LANE).await.is_empty(), "the others wait");
+        let record = queue.get(last.id).await.expect("get works").expect("it is there");
+        assert_eq!(record.state == State::Parked, id != last.id);
+        let done = Settlement {
+            held: job.held.clone(),
+            verdict: Verdict::Completed { result: "null".into(), keep_until: now },
+        };
+        assert_eq!(queue.settle(&[done], now).await.expect("settle works"), [Settled::Applied]);
+    }
+    assert!(claim(&queue, &LANE).await.is_empty());
+}
+
+/// Many callers at once: every one is answered for its own job.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn enqueues_that_share_a_commit_are_answered_each_for_itself() {
+    let schema = Schema::new().await;
+    let settings = Settings { max_payload: 100, ..schema.settings.clone() };
+    let queue = Postgres::connect(settings).await.expect("it connects");
+    let now = SystemClock.now();
+    let calls = (0..60u64).map(|n| {
+        let queue = std::sync::Arc::clone(&queue);
+        let mut job = job(now, n / 2);
+        if n % 10 == 9 {
+            job.payload = Payload::from_bytes("x".repeat(101));
+        }
+        tokio::spawn(async move { queue.enqueue(&[job], now).await.expect("enqueue works") })
+    });
+    let mut counts = [0; 3];
+    for call in calls.collect::<Vec<_>>() {
+        match &call.await.expect("no call panics")[..] {
+            [Enqueued::Created] => counts[0] += 1,
+            [Enqueued::Duplicate(_)] => counts[1] += 1,
+            [Enqueued::Rejected(why)] if why.contains("101 bytes") => counts[2] += 1,
+            other => panic!("one answer each: {other:?}"),
+        }
+    }
+    assert_eq!(counts, [30, 24, 6], "each pair is one job, and six are too large");
+    assert_eq!(queue.count(&Default::default()).await.expect("count works"), 30);
+}
+
+/// Jobs made by version 1 are run, its statements still work, and who may enqueue is as before.
+#[tokio::test]
+async fn a_schema_of_version_1_is_brought_up_to_date_with_its_jobs() {
+    let schema = Schema::empty();
+    let name = &schema.settings.schema;
+    let (client, _driver) = support::connect(&support::url()).await.expect("it connects");
+    let first = include_str!("../src/migrations/0001.sql")
+        .replace("{schema}", name)
+        .replace("{channel}", &format!("'{name}'"));
+    let made = format!(
+        "CREATE SCHEMA {name}; SET search_path = {name};
+         CREATE TABLE schema_version (version integer PRIMARY KEY, applied_at timestamptz DEFAULT now());
+         INSERT INTO schema_version VALUES (1);
+         {first};
+         INSERT INTO kind VALUES ('test.run', 'main', 5, 3, 1, 1000);
+         REVOKE EXECUTE ON FUNCTION enqueue FROM PUBLIC;
+         GRANT EXECUTE ON FUNCTION enqueue TO pg_monitor;
+         SELECT enqueue('test.run', '1')"
+    );
+    client.batch_execute(&made).await.expect("version 1 is made");
+    let done = Postgres::migrate(&schema.settings).await.expect("it migrates");
+    assert_eq!(done, Migrated { from: 1, to: 2 });
+    let may = "SELECT has_function_privilege('pg_monitor', p.oid, 'EXECUTE'),
+                      has_function_privilege('pg_read_all_stats', p.oid, 'EXECUTE')
+               FROM pg_proc p WHERE p.pronamespace = $1::text::regnamespace AND proname = 'enqueue'";
+    let rows = client.query(may, &[name]).await.expect("it looks");
+    assert_eq!(rows.len(), 1, "one function of that name");
+    // pg_monitor is a member of pg_read_all_stats, not the other way round.
+    assert_eq!((rows[0].get::<_, bool>(0), rows[0].get::<_, bool>(1)), (true, false));
+    let again = format!("SELECT {name}.enqueue('test.run', '2', unique_key => 'u')");
+    client.query_one(&again, &[]).await.expect("calls of version 1 still work");
+    let queue = Postgres::connect(schema.settings.clone()).await.expect("it connects");
+    assert_eq!(claim(&queue, &LANE).await.len(), 2);
+}
+
 #[tokio::test]
 async fn migrations_run_once_and_a_version_that_does_not_fit_is_refused() {
     let schema = Schema::empty();
@@ -148,9 +250,9 @@ async fn migrations_run_once_and_a_version_that_does_not_fit_is_refused() {
     let (one, two) = tokio::join!(Postgres::migrate(settings), Postgres::migrate(settings));
     let mut from = [one.expect("it migrates").from, two.expect("it migrates").from];
     from.sort_unstable();
-    assert_eq!(from, [0, 1], "one did it, the other waited");
+    assert_eq!(from, [0, 2], "one did it, the other waited");
     let again = Postgres::migrate(settings).await.expect("it looks");
-    assert_eq!(again, Migrated { from: 1, to: 1 });
+    assert_eq!(again, Migrated { from: 2, to: 2 });
     Postgres::connect(settings.clone()).await.expect("it connects");
 
     let (client, _driver) = support::connect(&support::url()).await.expect("it connects");
