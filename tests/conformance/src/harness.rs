@@ -65,6 +65,11 @@ pub trait Harness: Send + Sync {
         panic!("the backend declares `processes`: its harness must implement `second`");
     }
 
+    /// How many random walks of a sort are taken; fewer where a walk takes minutes.
+    fn walks(&self) -> u64 {
+        24
+    }
+
     /// The cases this backend cannot pass, each with the reason. A case is skipped if and only
     /// if it is listed here and needs what the backend does not declare.
     fn skips(&self) -> &'static [(&'static str, &'static str)] {

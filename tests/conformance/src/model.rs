@@ -28,7 +28,6 @@ use crate::compare::{all_records, in_all, plain, same, seen_in_claim, selected};
 use crate::harness::{Harness, Ports};
 use crate::scene::{Scene, ids, priority, secs, sorted, tenant};
 
-const SEEDS: u64 = 24;
 const STEPS: usize = 150;
 const LANES: [Lane; 2] = [Lane::from_static("main"), Lane::from_static("other")];
 const KINDS: [Kind; 3] =
@@ -36,14 +35,14 @@ const KINDS: [Kind; 3] =
 
 /// Random walks over all operations.
 pub async fn random_operations_are_answered_as_the_model_answers(h: &dyn Harness) {
-    for seed in 0..SEEDS {
+    for seed in 0..h.walks() {
         model_agreement(h, seed).await;
     }
 }
 
 /// Random priorities and claims of few jobs: the same jobs in the same claims.
 pub async fn bands_share_claims_as_the_model_shares_them(h: &dyn Harness) {
-    for seed in 0..SEEDS / 2 {
+    for seed in 0..h.walks().div_ceil(2) {
         Walk::new(h, seed).await.order(h, Way::Straight).await;
     }
 }
@@ -69,14 +68,14 @@ enum Way {
 
 /// Walks on which the store is closed and opened again: a restart changes no answer.
 pub(crate) async fn walk_with_restarts(h: &dyn Harness) {
-    for seed in 0..SEEDS / 4 {
+    for seed in 0..h.walks().div_ceil(4) {
         Walk::new(h, 1000 + seed).await.go(h, Way::Restarts).await;
     }
 }
 
 /// Walks on which two handles take turns: neither remembers what the other has changed.
 pub(crate) async fn walk_with_two_handles(h: &dyn Harness) {
-    for seed in 0..SEEDS / 4 {
+    for seed in 0..h.walks().div_ceil(4) {
         Walk::new(h, 2000 + seed).await.go(h, Way::Turns).await;
         let walk = Walk::new(h, 2000 + seed).await;
         if walk.fair {

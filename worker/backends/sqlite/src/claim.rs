@@ -146,7 +146,7 @@ fn take_one(
     let seq = candidate.seq;
     let gone = |what: &str| Fault::Corrupt(format!("the job in row {seq} has no {what}"));
     let mut query = tx.db.prepare_cached(
-        "SELECT id, version, tenant, attempt, max_attempts, crashes, fence, at, enqueued_at, ties
+        "SELECT id, version, tenant, attempt, max_attempts, crashes, fence, at, enqueued_at, flags
          FROM job WHERE seq = ?1",
     )?;
     let mut rows = query.query([seq])?;
@@ -159,7 +159,7 @@ fn take_one(
         transition(State::Available, Event::Claimed).map_err(|e| Fault::Corrupt(e.to_string()))?;
     let attempt = code::charged(row.get(3)?, to.charge);
     let fence = row.get::<_, i64>(6)?.saturating_add(1);
-    let ties: i64 = row.get(9)?;
+    let flags: i64 = row.get(9)?;
     let kind: &Kind = &demand.kinds[candidate.kind];
     let claimed = Claimed {
         held: Held {
@@ -179,8 +179,8 @@ fn take_one(
         available_at: code::to_instant(row.get(7)?),
         enqueued_at: code::to_instant(row.get(8)?),
         trace: TraceContext { traceparent: body.get(1)?, tracestate: body.get(2)? },
-        parent: if ties & CHILD == 0 { None } else { parent_of(tx, seq)? },
-        children: if ties & FLOW == 0 { 0 } else { flow_of(tx, seq)?.map_or(0, |f| f.children) },
+        parent: if flags & CHILD == 0 { None } else { parent_of(tx, seq)? },
+        children: if flags & FLOW == 0 { 0 } else { flow_of(tx, seq)?.map_or(0, |f| f.children) },
     };
     tx.db
         .prepare_cached(

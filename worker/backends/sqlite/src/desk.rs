@@ -11,9 +11,9 @@ use crate::code::{self, micros};
 use crate::enqueue::key_holder;
 use crate::error::Done;
 use crate::filter::Condition;
-use crate::line;
 use crate::rows::{Head, ORDERED, Place, STAYS, delete, finish, make_available, numbers};
 use crate::tx::Tx;
+use crate::{line, outbox};
 
 /// Rows looked at in one go.
 const CHUNK: usize = 500;
@@ -43,7 +43,7 @@ pub(crate) fn cancel_row(
     now: Timestamp,
 ) -> Done<Cancel> {
     tx.db
-        .prepare_cached("UPDATE job SET cancel = 1, reason = ?2 WHERE seq = ?1")?
+        .prepare_cached("UPDATE job SET flags = flags | 1, reason = ?2 WHERE seq = ?1")?
         .execute(params![head.seq, reason])?;
     tx.news.changed = true;
     if head.state == State::Running {
@@ -141,27 +141,25 @@ fn refusal(tx: &Tx<'_>, head: &Head, now: Timestamp) -> Done<Option<String>> {
 
 /// Under the next fence: when it ends again, that is another end.
 fn put_back(tx: &mut Tx<'_>, head: &Head, now: Timestamp) -> Done<()> {
-    let order = match head.ties & ORDERED {
-        0 => None,
-        _ => line::order_of(tx, head.seq)?,
-    };
-    // Looked at before the job is unfinished again itself.
-    let behind = match &order {
-        Some(order) => line::last_place(tx, order)?,
-        None => None,
-    };
     let to = head.after(Event::Replayed)?;
     let passed = head.deadline.is_some_and(|deadline| deadline <= micros(now));
     tx.db
         .prepare_cached(
-            "UPDATE job SET crashes = 0, cancel = 0, class = NULL, finished_at = NULL, run_at = ?2,
-                            fence = fence + 1, untold = NULL, place = NULL,
+            "UPDATE job SET crashes = 0, flags = flags & ~1, class = NULL, finished_at = NULL, run_at = ?2,
+                            fence = fence + 1,
                             deadline = iif(?3, NULL, deadline) WHERE seq = ?1",
         )?
         .execute(params![head.seq, micros(now), passed])?;
-    if let Some((order, place)) = order.zip(behind) {
-        tx.news.changed = true;
-        return line::park_at(tx, head.seq, &order, place, now);
+    outbox::unmark(tx, head.seq)?;
+    if head.flags & ORDERED != 0
+        && let Some(order) = line::order_of(tx, head.seq)?
+    {
+        let place = line::last_place(tx, &order)?;
+        if place != line::HOLDS {
+            tx.news.changed = true;
+            line::stand(tx, head.seq, Some(place))?;
+            return line::park(tx, head.seq, &order, now);
+        }
     }
     make_available(tx, head, to, micros(now), Place::New)
 }

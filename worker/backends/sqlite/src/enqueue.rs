@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::code::{self, micros};
 use crate::error::{Done, Fault};
-use crate::line;
+use crate::line::{self, HOLDS};
 use crate::rows::{CHILD, ORDERED};
 use crate::tx::Tx;
 
@@ -33,12 +33,11 @@ pub(crate) fn make(tx: &mut Tx<'_>, job: &NewJob, awaited: bool, now: Timestamp)
     {
         return Ok(Enqueued::Duplicate(id));
     }
-    // Looked at before the job is there itself.
-    let behind = match &job.order {
+    let place = match &job.order {
         Some(order) => line::last_place(tx, order)?,
-        None => None,
+        None => HOLDS,
     };
-    let available = job.run_at <= now && behind.is_none();
+    let available = job.run_at <= now && place == HOLDS;
     let level = i64::from(job.priority.level());
     let (state, at, tag) = if available {
         let tag = tx.fair.next_tag(tx.db, job.lane.as_str(), level, job.tenant.as_str())?;
@@ -78,10 +77,10 @@ pub(crate) fn make(tx: &mut Tx<'_>, job: &NewJob, awaited: bool, now: Timestamp)
     let seq = tx.db.last_insert_rowid();
     body(tx, seq, job)?;
     if job.order.is_some() || job.parent.is_some() {
-        tie(tx, seq, job, awaited)?;
+        tie(tx, seq, job, awaited, place)?;
     }
-    if let Some((order, place)) = job.order.as_ref().zip(behind) {
-        line::park_at(tx, seq, order, place, now)?;
+    if let Some(order) = job.order.as_ref().filter(|_| place != HOLDS) {
+        line::park(tx, seq, order, now)?;
     }
     if let Some(unique) = &job.unique
         && let Some(until) = held_until(unique, now)
@@ -94,12 +93,17 @@ pub(crate) fn make(tx: &mut Tx<'_>, job: &NewJob, awaited: bool, now: Timestamp)
 }
 
 /// What else the job takes part in.
-fn tie(tx: &Tx<'_>, seq: i64, job: &NewJob, awaited: bool) -> Done<()> {
+fn tie(tx: &Tx<'_>, seq: i64, job: &NewJob, awaited: bool, place: i64) -> Done<()> {
     let ordered = if job.order.is_some() { ORDERED } else { 0 };
     let child = if job.parent.is_some() { CHILD } else { 0 };
     tx.db
-        .prepare_cached("UPDATE job SET order_key = ?2, ties = ?3 WHERE seq = ?1")?
-        .execute(params![seq, job.order, ordered | child])?;
+        .prepare_cached("UPDATE job SET flags = ?2 WHERE seq = ?1")?
+        .execute(params![seq, ordered | child])?;
+    if let Some(order) = &job.order {
+        tx.db
+            .prepare_cached("INSERT INTO ordered (seq, order_key, place) VALUES (?1, ?2, ?3)")?
+            .execute(params![seq, order, place])?;
+    }
     if let Some(parent) = &job.parent {
         tx.db
             .prepare_cached(

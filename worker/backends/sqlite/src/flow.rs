@@ -95,7 +95,7 @@ pub(crate) fn await_children(
     }
     keep(tx, head.seq, &flow)?;
     tx.db
-        .prepare_cached("UPDATE job SET ties = ties | ?2 WHERE seq = ?1")?
+        .prepare_cached("UPDATE job SET flags = flags | ?2 WHERE seq = ?1")?
         .execute([head.seq, FLOW])?;
     park(tx, head, &Flow::key(head.id), WAITS_FOR_CHILDREN, now)?;
     if flow.is_ready() {
@@ -159,7 +159,7 @@ pub(crate) fn cancel_below(tx: &mut Tx<'_>, head: &Head, now: Timestamp) -> Done
             continue; // one before it has ended it
         }
         cancel_row(tx, &child, FLOW_ENDED, now)?;
-        if child.state == State::Running && child.ties & FLOW != 0 {
+        if child.state == State::Running && child.flags & FLOW != 0 {
             cancel_below(tx, &child, now)?;
         }
     }

@@ -218,8 +218,8 @@ mod tests {
         drop(old);
         prepare(&path, BUSY).unwrap();
         let db = connect(&path, Role::Other, BUSY).unwrap();
-        let ties = db.query_row("SELECT ties FROM job WHERE untold IS NULL", [], |row| row.get(0));
-        assert_eq!(ties, Ok(0));
+        let flags = db.query_row("SELECT flags FROM job", [], |row| row.get(0));
+        assert_eq!(flags, Ok(0));
         let version = db.query_row("PRAGMA user_version", [], |row| row.get(0));
         assert_eq!(version, Ok(SCHEMA));
     }

@@ -71,7 +71,8 @@ impl Queue for Sqlite {
             return Ok(Vec::new());
         }
         let done = done.to_vec();
-        self.write(Sort::Durable, done.len(), move |tx| settle::settle(tx, &done, now)).await
+        let weight = done.iter().map(settle::weight).sum();
+        self.write(Sort::Durable, weight, move |tx| settle::settle(tx, &done, now)).await
     }
 
     fn wakes(&self) -> watch::Receiver<u64> {

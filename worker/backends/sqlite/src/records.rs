@@ -21,12 +21,12 @@ const PAGE: usize = 1000;
 
 const RECORD: &str = "SELECT job.seq, id, kind, version, lane, tenant, priority, state, attempt,
         max_attempts, crashes, enqueued_at, run_at, started_at, finished_at, deadline, at,
-        (SELECT name FROM holder WHERE no = job.holder), cancel, reason, parked_under, class,
+        (SELECT name FROM holder WHERE no = job.holder), flags & 1, reason, parked_under, class,
         progress, progress_message, unique_key, traceparent, tracestate, payload, extra,
         (SELECT value FROM result WHERE result.seq = job.seq), order_key,
         parent, name, depth, children, succeeded, failed, successes, failures, fence
     FROM job JOIN body ON body.seq = job.seq LEFT JOIN child ON child.seq = job.seq
-         LEFT JOIN flow ON flow.seq = job.seq";
+         LEFT JOIN flow ON flow.seq = job.seq LEFT JOIN ordered ON ordered.seq = job.seq";
 
 /// The job of that id.
 pub(crate) fn get(db: &Connection, id: JobId) -> Done<Option<JobRecord>> {
@@ -60,8 +60,10 @@ pub(crate) fn count(db: &Connection, filter: &Filter) -> Done<u64> {
 
 /// Ends not yet told, earliest first, each with its fence.
 pub(crate) fn untold(db: &Connection, limit: usize) -> Done<Vec<(JobRecord, Fence)>> {
-    let statement =
-        format!("{RECORD} WHERE untold IS NOT NULL ORDER BY finished_at, job.seq LIMIT {limit}");
+    let statement = format!(
+        "{RECORD} WHERE job.seq IN (SELECT seq FROM untold ORDER BY finished_at, seq LIMIT {limit})
+         ORDER BY (SELECT untold.finished_at FROM untold WHERE untold.seq = job.seq), job.seq"
+    );
     let mut query = db.prepare(&statement)?;
     let mut rows = query.query([])?;
     let mut found = Vec::new();

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::code::{self, micros};
 use crate::error::{Done, Fault};
 use crate::tx::Tx;
-use crate::{flow, line};
+use crate::{flow, line, outbox};
 
 /// What a move looks at.
 #[derive(Debug)]
@@ -24,24 +24,24 @@ pub(crate) struct Head {
     pub(crate) cancel: bool,
     pub(crate) deadline: Option<i64>,
     pub(crate) run_at: i64,
-    /// [`CHILD`], [`FLOW`], [`ORDERED`].
-    pub(crate) ties: i64,
+    /// [`CANCEL`], [`CHILD`], [`FLOW`], [`ORDERED`].
+    pub(crate) flags: i64,
 }
 
+/// Someone asked it to stop.
+const CANCEL: i64 = 1;
 /// It is a child.
-pub(crate) const CHILD: i64 = 1;
+pub(crate) const CHILD: i64 = 2;
 /// It has awaited children.
-pub(crate) const FLOW: i64 = 2;
+pub(crate) const FLOW: i64 = 4;
 /// It has an ordering key.
-pub(crate) const ORDERED: i64 = 4;
+pub(crate) const ORDERED: i64 = 8;
 
 const HEAD_BY_SEQ: &str =
-    "SELECT seq, id, state, fence, attempt, max_attempts, crashes, cancel, deadline, run_at,
-            ties
+    "SELECT seq, id, state, fence, attempt, max_attempts, crashes, flags, deadline, run_at
      FROM job WHERE seq = ?1";
 const HEAD_BY_ID: &str =
-    "SELECT seq, id, state, fence, attempt, max_attempts, crashes, cancel, deadline, run_at,
-            ties
+    "SELECT seq, id, state, fence, attempt, max_attempts, crashes, flags, deadline, run_at
      FROM job WHERE id = ?1";
 
 impl Head {
@@ -70,10 +70,10 @@ impl Head {
             attempt: row.get(4)?,
             max_attempts: row.get(5)?,
             crashes: row.get(6)?,
-            cancel: row.get(7)?,
+            cancel: row.get::<_, i64>(7)? & CANCEL != 0,
             deadline: row.get(8)?,
             run_at: row.get(9)?,
-            ties: row.get(10)?,
+            flags: row.get(7)?,
         })
     }
 
@@ -123,8 +123,8 @@ pub(crate) fn make_available(
              WHERE seq = ?1",
         )?
         .execute(params![head.seq, code::state(to.to), since, head.charged(to)])?;
-    if head.ties & ORDERED != 0 {
-        line::step_out(tx, head.seq)?;
+    if head.flags & ORDERED != 0 {
+        line::stand(tx, head.seq, Some(line::HOLDS))?;
     }
     tx.news.changed = true;
     tx.news.claimable = true;
@@ -143,7 +143,7 @@ pub(crate) fn finish(
 ) -> Done<()> {
     finish_alone(tx, head, to, reason, keep_until, now)?;
     match head.state.is_finished() {
-        true => Ok(()), // a dead letter set aside: it has ended before
+        true => Ok(()),
         false => ended(tx, head, false, now),
     }
 }
@@ -160,7 +160,7 @@ pub(crate) fn finish_alone(
     tx.db
         .prepare_cached(
             "UPDATE job SET state = ?2, at = ?3, attempt = ?4, finished_at = ?5, class = ?6,
-                            reason = ?7, parked_under = NULL, untold = coalesce(?8, untold)
+                            reason = ?7, parked_under = NULL
              WHERE seq = ?1",
         )?
         .execute(params![
@@ -171,26 +171,34 @@ pub(crate) fn finish_alone(
             micros(now),
             to.class.map(code::class),
             reason,
-            untold(tx).filter(|_| !head.state.is_finished()),
         ])?;
     tx.news.changed = true;
-    Ok(())
+    match head.state.is_finished() {
+        true => Ok(()), // a dead letter set aside: it has ended before
+        false => leave(tx, head, now),
+    }
 }
 
-/// The mark of an end that is to be told.
-pub(crate) fn untold(tx: &Tx<'_>) -> Option<i64> {
-    tx.settings.events.then_some(1)
+/// A job that is finished now stands in no line, and somebody is to be told.
+pub(crate) fn leave(tx: &Tx<'_>, head: &Head, now: Timestamp) -> Done<()> {
+    if head.flags & ORDERED != 0 {
+        line::stand(tx, head.seq, None)?;
+    }
+    if tx.settings.events {
+        outbox::mark(tx, head.seq, now)?;
+    }
+    Ok(())
 }
 
 /// What the end of a job means to others, whatever ended it.
 pub(crate) fn ended(tx: &mut Tx<'_>, head: &Head, succeeded: bool, now: Timestamp) -> Done<()> {
-    if head.ties & ORDERED != 0 {
+    if head.flags & ORDERED != 0 {
         line::move_on(tx, head.seq, now)?;
     }
-    if head.ties & CHILD != 0 {
+    if head.flags & CHILD != 0 {
         flow::count(tx, head.seq, succeeded, now)?;
     }
-    if head.ties & FLOW != 0 {
+    if head.flags & FLOW != 0 {
         flow::cancel_below(tx, head, now)?;
     }
     Ok(())
@@ -220,19 +228,24 @@ pub(crate) fn push_error(tx: &Tx<'_>, seq: i64, error: &AttemptError) -> Done<()
 }
 
 /// A condition on finished jobs: their record is still to be told, or read by their parent.
-pub(crate) const STAYS: &str = "(untold IS NOT NULL OR ties & 1 AND EXISTS (
+pub(crate) const STAYS: &str =
+    "(EXISTS (SELECT 1 FROM untold WHERE untold.seq = job.seq) OR flags & 2 AND EXISTS (
      SELECT 1 FROM child JOIN job AS parent ON parent.id = child.parent
      WHERE child.seq = job.seq AND parent.state < 5))";
 
 /// Deletes a job and all that belongs to it.
 pub(crate) fn delete(tx: &mut Tx<'_>, seq: i64) -> Done<()> {
-    let ties: Option<i64> = tx
+    let flags: Option<i64> = tx
         .db
-        .prepare_cached("DELETE FROM job WHERE seq = ?1 RETURNING ties")?
+        .prepare_cached("DELETE FROM job WHERE seq = ?1 RETURNING flags")?
         .query_row([seq], |row| row.get(0))
         .optional()?;
-    if ties.is_some_and(|ties| ties != 0) {
-        for statement in ["DELETE FROM child WHERE seq = ?1", "DELETE FROM flow WHERE seq = ?1"] {
+    if flags.is_some_and(|flags| flags & !CANCEL != 0) {
+        for statement in [
+            "DELETE FROM child WHERE seq = ?1",
+            "DELETE FROM flow WHERE seq = ?1",
+            "DELETE FROM ordered WHERE seq = ?1",
+        ] {
             tx.db.prepare_cached(statement)?.execute([seq])?;
         }
     }

@@ -1,18 +1,27 @@
--- Version 2: ordering keys, flows, cells, ends to be told. A job that has none of them has three
--- nulls and a zero more in its row and is in no further index.
+-- Version 2: ordering keys, flows, cells, ends to be told. They have tables of their own and a job
+-- has no column more, so that one without them costs nothing.
 
--- What else a job takes part in: 1 it is a child (table child), 2 it has awaited children (table
--- flow), 4 it has an ordering key.
-ALTER TABLE job ADD COLUMN ties INTEGER NOT NULL DEFAULT 0;
+-- 1: someone asked it to stop; what else it takes part in: 2 it is a child (table child), 4 it has
+-- awaited children (table flow), 8 it has an ordering key (table ordered).
+-- The new name also stops processes of version 1 that still have the file open: they would end jobs
+-- without moving lines and counting children.
+ALTER TABLE job RENAME COLUMN cancel TO flags;
 
--- Jobs of one key: place null holds it, the others are parked in line, lowest place first.
-ALTER TABLE job ADD COLUMN order_key TEXT;
-ALTER TABLE job ADD COLUMN place INTEGER;
-CREATE INDEX job_line ON job (order_key, place) WHERE order_key IS NOT NULL AND state < 5;
+-- Jobs with an ordering key. Of the unfinished ones of a key one holds it, the others are parked
+-- in line, lowest place first.
+CREATE TABLE ordered (
+    seq       INTEGER PRIMARY KEY,
+    order_key TEXT NOT NULL,
+    place     INTEGER                            -- 0: it holds the key; null: it is finished
+) STRICT;
+CREATE INDEX ordered_line ON ordered (order_key, place) WHERE place IS NOT NULL;
 
--- 1: it has ended and nobody was told; else null.
-ALTER TABLE job ADD COLUMN untold INTEGER;
-CREATE INDEX job_untold ON job (finished_at, seq) WHERE untold IS NOT NULL;
+-- Finished jobs nobody was told of, while events are on.
+CREATE TABLE untold (
+    seq         INTEGER PRIMARY KEY,
+    finished_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX untold_first ON untold (finished_at, seq);
 
 -- Whose child a job is.
 CREATE TABLE child (

@@ -9,12 +9,20 @@ use crate::code::{self, micros};
 use crate::error::Done;
 use crate::extend::held;
 use crate::flow;
-use crate::rows::{Head, Place, ended, finish, make_available, push_error, untold};
+use crate::rows::{Head, Place, ended, finish, leave, make_available, push_error};
 use crate::tx::Tx;
 
 /// Records the outcomes, one answer each, in order.
 pub(crate) fn settle(tx: &mut Tx<'_>, done: &[Settlement], now: Timestamp) -> Done<Vec<Settled>> {
     done.iter().map(|settlement| one(tx, settlement, now)).collect()
+}
+
+/// About how many rows an outcome writes.
+pub(crate) fn weight(settlement: &Settlement) -> usize {
+    match &settlement.verdict {
+        Verdict::Await { children, .. } => 1 + children.len(),
+        _ => 1,
+    }
 }
 
 fn one(tx: &mut Tx<'_>, settlement: &Settlement, now: Timestamp) -> Done<Settled> {
@@ -69,21 +77,15 @@ fn completed(
     let to = head.after(Event::Succeeded)?;
     tx.db
         .prepare_cached(
-            "UPDATE job SET state = ?2, at = ?3, finished_at = ?4, reason = NULL, untold = ?5
-             WHERE seq = ?1",
+            "UPDATE job SET state = ?2, at = ?3, finished_at = ?4, reason = NULL WHERE seq = ?1",
         )?
-        .execute(params![
-            head.seq,
-            code::state(to.to),
-            micros(keep_until),
-            micros(now),
-            untold(tx),
-        ])?;
+        .execute(params![head.seq, code::state(to.to), micros(keep_until), micros(now)])?;
     if result != b"null" {
         tx.db
             .prepare_cached("INSERT OR REPLACE INTO result (seq, value) VALUES (?1, ?2)")?
             .execute(params![head.seq, result])?;
     }
+    leave(tx, head, now)?;
     ended(tx, head, true, now)
 }
 
