@@ -148,12 +148,17 @@ impl Fetcher {
     }
 
     async fn ask(&self, url: &Url) -> Result<Response, FetchError> {
+        let client = self.admitted(url).await?;
+        client.get(url.clone()).send().await.map_err(|error| failed(url, &error))
+    }
+
+    /// The client for a URL that the guard lets through.
+    async fn admitted(&self, url: &Url) -> Result<&Client, FetchError> {
         let passage = self
             .guard
             .check(url)
             .map_err(|refusal| FetchError::Blocked { url: shown(url), refusal })?;
-        let client = self.client(passage).await.map_err(|error| failed(url, &error))?;
-        client.get(url.clone()).send().await.map_err(|error| failed(url, &error))
+        self.client(passage).await.map_err(|error| failed(url, &error))
     }
 
     async fn client(&self, passage: Passage) -> Result<&Client, reqwest::Error> {
@@ -267,6 +272,8 @@ fn shown(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
+
+mod post;
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,12 @@
 //! | `/livez` | 200 while the process serves |
 //! | `/readyz` | 200 while what it depends on answers, else 503 with the reason |
 //! | `/metrics` | Prometheus text format |
+//! | `/v1/…` | the API, where it is on: see [`Api`] |
 //!
 //! With a token set, `/metrics` wants `Authorization: Bearer <token>`; the two probes do not, and
-//! say nothing that is worth hiding. Requests are bounded: no bodies are read.
+//! say nothing that is worth hiding. They read no bodies; those of the API are bounded.
+
+mod api;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -24,6 +27,8 @@ use axum::routing::get;
 use prometheus::{Encoder, TextEncoder};
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
+
+pub use api::{Api, ApiSettings, Fetch, SnsHook, Token};
 
 /// Longest time a readiness check may take.
 const READY_WITHIN: Duration = Duration::from_secs(5);
@@ -44,16 +49,20 @@ pub struct Admin {
     pub ready: Arc<dyn Ready>,
     /// What callers of `/metrics` must show.
     pub token: Option<Arc<str>>,
+    /// The API below `/v1`; `None`: off.
+    pub api: Option<Api>,
 }
 
 /// The routes, for a server of one's own or a test.
-pub fn router(admin: Admin) -> Router {
+pub fn router(mut admin: Admin) -> Router {
+    let api = admin.api.take().map(api::router).unwrap_or_default();
     Router::new()
         .route("/metrics", get(metrics))
         .route_layer(middleware::from_fn_with_state(admin.clone(), guard))
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .with_state(admin)
+        .merge(api)
 }
 
 /// Takes the address, so that a taken port is known before any job is.
@@ -141,7 +150,8 @@ mod tests {
         let metrics = prometheus::Registry::new();
         let counter = prometheus::IntCounter::new("flotilla_test_total", "a test").unwrap();
         metrics.register(Box::new(counter)).unwrap();
-        let admin = Admin { metrics, ready: Arc::new(Answer(ready)), token: Some("sesame".into()) };
+        let (ready, sesame) = (Arc::new(Answer(ready)), Some("sesame".into()));
+        let admin = Admin { metrics, ready, token: sesame, api: None };
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -17,7 +17,12 @@ const PREFIXES: [&str; 3] = ["ce-", "cloudevents-", "cloudevents:"];
 /// Longest attribute name that is taken over; the specification advises 20.
 const MAX_NAME: usize = 64;
 
+/// Told by the attributes; a structured event may carry them too, and says so by its type.
 pub(super) fn is_binary(attributes: Attributes<'_>) -> bool {
+    let content_type = attributes.get("content-type").unwrap_or_default();
+    if content_type.starts_with("application/cloudevents") {
+        return false;
+    }
     PREFIXES.iter().any(|prefix| attributes.get(&format!("{prefix}specversion")).is_some())
 }
 
