@@ -9,6 +9,7 @@
 //! | ramping | run, more each second | closed when the ramp is over; opens as when closed |
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -101,7 +102,31 @@ pub enum Stand {
     Ramping {
         /// Since when.
         since: Timestamp,
+        /// Who closed it: `fleet`, or a person.
+        by: String,
+        /// Why.
+        why: String,
     },
+}
+
+impl fmt::Display for Stand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => write!(f, "closed, after trouble"),
+            Self::Open { since, until: Some(until), by, why } => {
+                write!(f, "open since {since} by {by}: {why}; a few jobs try from {until}")
+            }
+            Self::Open { since, until: None, by, why } => {
+                write!(f, "open since {since} by {by}: {why}; until a person closes it")
+            }
+            Self::HalfOpen { probes, good } => {
+                write!(f, "half-open: {} jobs try, {good} have succeeded", probes.len())
+            }
+            Self::Ramping { since, by, why } => {
+                write!(f, "closed since {since} by {by}: {why}; its jobs are woken bit by bit")
+            }
+        }
+    }
 }
 
 /// What the fleet knows of one key.
@@ -211,7 +236,7 @@ impl Breaker {
             Some(Answer::Good) => {
                 *good += 1;
                 if *good >= policy.probes.max(1) {
-                    *self = Self { stand: Stand::Ramping { since: now }, ..Self::default() };
+                    self.close("fleet", "its probes were answered well", now);
                 }
             }
             Some(Answer::Bad | Answer::Refused) => {
@@ -228,9 +253,10 @@ impl Breaker {
         *self = Self { stand, again: self.again, ..Self::default() };
     }
 
-    /// Closes it by hand; the ramp begins.
-    pub fn close(&mut self, now: Timestamp) {
-        *self = Self { stand: Stand::Ramping { since: now }, ..Self::default() };
+    /// Closes it; the ramp begins.
+    pub fn close(&mut self, by: &str, why: &str, now: Timestamp) {
+        let stand = Stand::Ramping { since: now, by: by.to_owned(), why: why.to_owned() };
+        *self = Self { stand, ..Self::default() };
     }
 
     /// How many parked jobs to wake in this second: none while it is open, as many as may probe,
@@ -245,7 +271,7 @@ impl Breaker {
                 let live = under_way.values().filter(|until| **until > now).count();
                 probes.saturating_sub(live + *good as usize)
             }
-            Stand::Ramping { since } => {
+            Stand::Ramping { since, .. } => {
                 let (gone, ramp) = (between(*since, now), policy.ramp);
                 if gone >= ramp {
                     self.stand = Stand::Closed;
@@ -373,7 +399,7 @@ mod tests {
         breaker.open("ada", "maintenance", None, at(0));
         assert_eq!(breaker.pass(&policy, job(0), at(9000)), Pass::Park);
         assert_eq!(breaker.wake(&policy, at(9000)), 0);
-        breaker.close(at(9000));
+        breaker.close("ada", "it is over", at(9000));
         assert_eq!(breaker.pass(&policy, job(0), at(9000)), Pass::Run);
         assert_eq!(breaker.wake(&policy, at(9000)), 6);
     }

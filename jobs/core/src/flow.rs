@@ -4,7 +4,11 @@
 //! if and only if it waits for them. Each child that ends is counted on the parent, once, in the
 //! transaction of its own end; the one that completes the count makes the parent available again.
 //! Two children that end at the same moment on two replicas are ordered by that count, so the
-//! parent goes on exactly once. When a parent ends, children that have not ended are cancelled.
+//! parent goes on exactly once. When a parent ends, children that have not ended are cancelled, all
+//! the way down; their ends are counted all the same, so that a parent put back later finds none to
+//! wait for. The record of a child stays at least until its parent has ended.
+//!
+//! A child that cannot be made (its payload is over the bound) has failed before it could begin.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

@@ -59,6 +59,7 @@ pub mod ids;
 pub mod job;
 pub mod ledger;
 pub mod limit;
+pub mod meter;
 pub mod ops;
 pub mod outbox;
 pub mod outcome;

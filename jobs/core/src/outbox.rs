@@ -13,7 +13,7 @@ use crate::records::JobRecord;
 pub struct Untold {
     /// As it ended.
     pub record: JobRecord,
-    /// Its fence at that moment: a replayed job ends again under a higher one.
+    /// Its fence at that moment: a replay raises it, so the job ends again under a higher one.
     pub fence: Fence,
 }
 

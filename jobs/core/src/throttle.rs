@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn every_form_is_read() {
-        let cases: [(u16, &[(&str, &str)], f64); 12] = [
+        type Case = (u16, &'static [(&'static str, &'static str)], f64);
+        let cases: [Case; 12] = [
             (429, &[("retry-after", "120")], 120.0),
             (503, &[("retry-after", "Thu, 01 Jan 2026 00:01:00 GMT")], 60.0),
             (429, &[("x-rate-limit-reset", "1767225690")], 90.0),

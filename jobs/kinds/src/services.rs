@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flotilla_core::blob::Blobs;
+use flotilla_events::Sinks;
 use flotilla_images::Limits;
 use flotilla_platforms::Fetcher;
 
@@ -14,6 +15,8 @@ pub struct Services {
     pub blobs: Arc<dyn Blobs>,
     /// The one way out: every URL of a job goes through its guard.
     pub fetcher: Arc<Fetcher>,
+    /// How each subscriber is told of events.
+    pub sinks: Arc<Sinks>,
     /// Which local files may be read, and how large a source may be.
     pub sources: SourceRules,
     /// Bounds of a picture.

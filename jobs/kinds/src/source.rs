@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_core::blob::BlobKey;
-use flotilla_core::{DeadClass, JobError, Timestamp};
-use flotilla_platforms::FetchError;
+use flotilla_core::clock::between;
+use flotilla_core::{Call, DeadClass, JobContext, JobError, LimitKey, Timestamp};
+use flotilla_platforms::{FetchError, Fetched};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
+use url::Url;
 
 use crate::services::Services;
 
 /// A server that asks for longer is asked again all the same.
-const LONGEST_HINT: Duration = Duration::from_secs(6 * 3600);
+pub(crate) const LONGEST_HINT: Duration = Duration::from_secs(6 * 3600);
 
 /// Exactly one of `path`, `url`, `blob`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,15 +38,55 @@ pub enum Source {
 pub(crate) async fn read(
     source: &Source,
     services: &Services,
-    now: Timestamp,
+    cx: &JobContext,
 ) -> Result<Bytes, JobError> {
     match source {
         Source::Path(path) => file(Path::new(path), services).await,
-        Source::Url(url) => match services.fetcher.fetch(url).await {
-            Ok(fetched) => Ok(fetched.bytes),
-            Err(error) => Err(of_fetch(error, now)),
-        },
+        Source::Url(url) => {
+            let begun = cx.clock.now();
+            let fetched = services.fetcher.fetch(url).await;
+            let now = cx.clock.now();
+            if let Some(call) = host(url).and_then(|key| call(key, &fetched, begun, now)) {
+                cx.called(call);
+            }
+            fetched.map(|fetched| fetched.bytes).map_err(|error| of_fetch(error, now))
+        }
         Source::Blob(key) => Ok(services.blobs.get(key, services.sources.max_bytes).await?),
+    }
+}
+
+/// Whose limits and breaker a source counts against: `web/<host>`, where it is fetched.
+pub(crate) fn limits(source: &Source) -> Vec<LimitKey> {
+    match source {
+        Source::Url(url) => host(url).into_iter().collect(),
+        Source::Path(_) | Source::Blob(_) => Vec::new(),
+    }
+}
+
+fn host(url: &str) -> Option<LimitKey> {
+    let url = Url::parse(url).ok()?;
+    Some(LimitKey::of(&["web", url.host_str()?]))
+}
+
+/// What a fetch says of the host; nothing, where it was not asked.
+fn call(
+    key: LimitKey,
+    fetched: &Result<Fetched, FetchError>,
+    begun: Timestamp,
+    now: Timestamp,
+) -> Option<Call> {
+    let took = between(begun, now);
+    match fetched {
+        Ok(_) | Err(FetchError::TooLarge { .. }) => Some(Call::http(key, 200, |_| None, took, now)),
+        Err(FetchError::Status { code, retry_after, .. }) => {
+            let wait = retry_after.map(|said| said.wait(now).as_secs().to_string());
+            let header = |name: &str| wait.as_deref().filter(|_| name == "retry-after");
+            Some(Call::http(key, *code, header, took, now))
+        }
+        Err(FetchError::Timeout { .. } | FetchError::Connect { .. }) => {
+            Some(Call::unanswered(key, took))
+        }
+        Err(_) => None,
     }
 }
 
@@ -118,5 +160,32 @@ fn of_fetch(error: FetchError, now: Timestamp) -> JobError {
             JobError::Fail { class: DeadClass::Rejected, source: error.into() }
         }
         _ => JobError::retry(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_core::breaker::Answer;
+
+    use super::*;
+
+    #[test]
+    fn a_url_counts_against_its_host_and_nothing_else_does() {
+        let keys = limits(&Source::Url("https://cdn.example.com:8443/a/b.jpg?c".into()));
+        assert_eq!(keys, [LimitKey::of(&["web", "cdn.example.com"])]);
+        assert!(limits(&Source::Url("no url".into())).is_empty());
+        assert!(limits(&Source::Path("a.jpg".into())).is_empty());
+    }
+
+    #[test]
+    fn a_host_that_is_broken_or_busy_is_told_from_one_that_says_no() {
+        let now = Timestamp::UNIX_EPOCH;
+        let answer = |error| call(LimitKey::of(&["web", "a"]), &Err(error), now, now);
+        let status = |code| FetchError::Status { url: String::new(), code, retry_after: None };
+        assert_eq!(answer(status(404)).unwrap().answer, Some(Answer::Good));
+        assert_eq!(answer(status(500)).unwrap().answer, Some(Answer::Bad));
+        assert!(answer(status(429)).unwrap().throttle.is_some());
+        let silent = FetchError::Timeout { url: String::new() };
+        assert_eq!(answer(silent).unwrap().answer, Some(Answer::Bad));
     }
 }

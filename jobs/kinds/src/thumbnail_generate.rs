@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flotilla_core::blob::{BlobKey, Blobs};
 use flotilla_core::job::{Job, Policy};
-use flotilla_core::{Handler, JobContext, JobError, Kind, Lane};
+use flotilla_core::{Handler, JobContext, JobError, Kind, Lane, LimitKey};
 use flotilla_images::{
     Colour, Encoded, Focus, ImageError, Limits, Output, Request, SourceInfo, Workshop,
 };
@@ -49,6 +49,7 @@ impl ThumbnailGenerate {
 
 impl Job for ThumbnailGenerate {
     const KIND: Kind = Kind::from_static("thumbnail.generate");
+    const LIMITS: Option<fn(&Self) -> Vec<LimitKey>> = Some(|job| source::limits(&job.source));
     type Output = ThumbnailResult;
 
     fn policy() -> Policy {
@@ -142,7 +143,7 @@ impl Handler<ThumbnailGenerate> for ThumbnailHandler {
         cx: &JobContext,
     ) -> Result<ThumbnailResult, JobError> {
         cx.progress(0.0, "reading the source");
-        let bytes = source::read(&job.source, &self.services, cx.clock.now()).await?;
+        let bytes = source::read(&job.source, &self.services, cx).await?;
 
         cx.progress(0.2, "making thumbnails");
         let (limits, cancellation) = (self.services.images.clone(), cx.cancellation.clone());

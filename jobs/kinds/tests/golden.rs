@@ -50,6 +50,7 @@ fn registry() -> Registry {
     let services = Services {
         blobs: Arc::new(Nothing),
         fetcher: Arc::new(Fetcher::new(GuardSettings::default()).unwrap()),
+        sinks: Arc::default(),
         sources: SourceRules::default(),
         images: flotilla_images::Limits::default(),
         max_caption: 65_536,

@@ -16,10 +16,11 @@ use flotilla_core::queue::{
     LaneDemand, Lease, NewJob, Queue, QueueError, Settled, Settlement,
 };
 use flotilla_core::{
-    Fence, Job, JobError, JobId, Kind, Lane, Payload, Priority, Receipt, Registry, SeededRng,
-    Tenant, TraceContext, WorkerId,
+    Fence, Job, JobError, JobId, Kind, Lane, Payload, Priority, Receipt, Records, Registry,
+    SeededRng, Tenant, TraceContext, WorkerId,
 };
 use flotilla_engine::{Engine, Ports, Settings};
+use flotilla_memory::Memory;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -92,6 +93,8 @@ impl Queue for Counter {
                 available_at: now,
                 enqueued_at: now,
                 trace: TraceContext::default(),
+                parent: None,
+                children: 0,
             }
         });
         let jobs = jobs.collect();
@@ -166,6 +169,8 @@ async fn main() {
             processes: false,
             max_payload: 1 << 20,
             max_batch: 1000,
+            fair: true,
+            ordering: false,
         },
         left: Mutex::new(jobs),
         settled: AtomicU64::new(0),
@@ -174,8 +179,12 @@ async fn main() {
     });
     let mut registry = Registry::default();
     registry.register::<Noop, _>(DoNothing).expect("one kind");
+    let memory = Arc::new(Memory::new(flotilla_memory::Settings::default())); // nothing asks it
     let ports = Ports {
         queue: Arc::clone(&queue) as Arc<dyn Queue>,
+        records: Arc::clone(&memory) as Arc<dyn Records>,
+        cells: memory,
+        outbox: None,
         fleet: Arc::clone(&queue) as Arc<dyn Fleet>,
         metrics: prometheus::Registry::new(),
     };

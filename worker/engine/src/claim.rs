@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::desk::{self, Assigned};
 use crate::names::Call;
+use crate::relay::Bell;
 use crate::settle;
 use crate::shared::Shared;
 use crate::slots::{Ask, Plan};
@@ -88,7 +89,8 @@ pub(crate) async fn claim(shared: Arc<Shared>) {
             continue;
         }
         let Sweep { idle, next_due, .. } = std::mem::take(&mut sweep);
-        if idle && shared.settings.until_idle && !soon(&shared, next_due) {
+        let told = shared.bell.as_ref().is_none_or(Bell::is_quiet);
+        if idle && told && shared.settings.until_idle && !soon(&shared, next_due) {
             shared.stops.idle();
         } else {
             wait_for_jobs(&shared, next_due, plan.excluded, &mut wakes).await;

@@ -9,13 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_core::clock::{after, between};
-use flotilla_core::queue::{AttemptError, Held, Settlement, Verdict};
+use flotilla_core::flow::ChildEnd;
+use flotilla_core::queue::{AttemptError, Claimed, Settlement, Verdict};
 use flotilla_core::registry::Registered;
 use flotilla_core::{DeadClass, JobContext, JobError, Timestamp, TraceContext};
 use futures_util::FutureExt;
 use tracing::{Instrument, Span};
 
 use crate::desk::Assigned;
+use crate::flow;
+use crate::gate::{self, Ticket};
 use crate::lease::{Control, Stop};
 use crate::names::Outcome;
 use crate::observe::About;
@@ -29,30 +32,25 @@ const MAX_ERROR: usize = 4096;
 /// Runs one job and says what becomes of it. None: its lease is lost, so there is nothing to say.
 pub(crate) async fn attempt(shared: &Shared, mut job: Assigned) -> Option<Done> {
     let begun = Begun::new(shared, &job);
-    let facts = Facts::of(shared, &job);
-    let control = Arc::clone(&job.control);
     let span = span(&job);
 
-    let ending = if control.stopped().is_some() {
-        Ending::Dropped // stopped before it began
+    let (ending, children) = if job.control.stopped().is_some() {
+        (Ending::Dropped, flow::none()) // stopped before it began
     } else {
-        let cx = context(shared, &mut job, begun.at);
-        let payload = std::mem::take(&mut job.claimed.payload);
-        let run = facts.kind.run(job.claimed.version, payload, cx);
-        let limit = facts.kind.policy.timeout;
-        guarded(run, limit, &control, shared.settings.cancel_grace).instrument(span.clone()).await
+        run(shared, &mut job, begun.at).instrument(span.clone()).await
     };
 
-    control.end();
+    job.control.end();
     let ended = shared.clock.now();
-    let delay = |hint| facts.kind.policy.backoff.delay(facts.attempt, hint, &*shared.rng);
-    let verdict = verdict(control.stopped(), ending, &facts, ended, delay);
+    let kind = &shared.catalog.kinds()[job.kind];
+    let facts = Facts { shared, kind, claimed: &job.claimed, children: &children };
+    let verdict = verdict(job.control.stopped(), ending, &facts, ended);
     let outcome = verdict.as_ref().map_or(Outcome::Lost, outcome);
     span.in_scope(|| tell(verdict.as_ref()));
     let about = begun.finish(ended, outcome);
     match verdict {
         Some(verdict) => {
-            let settlement = Settlement { held: facts.held, verdict };
+            let settlement = Settlement { held: job.claimed.held, verdict };
             Some(Done { ticket: job.ticket, about, outcome, settlement })
         }
         None => {
@@ -63,28 +61,62 @@ pub(crate) async fn attempt(shared: &Shared, mut job: Assigned) -> Option<Done> 
     }
 }
 
-/// What the verdict depends on beside the ending.
-struct Facts<'a> {
-    held: Held,
-    kind: &'a Registered,
-    attempt: u32,
-    max_attempts: u32,
-    max_result: usize,
-    retention: Retention,
-    worker: &'a flotilla_core::WorkerId,
+/// The handler, with all it is promised at hand; also answers the children the job had before.
+async fn run(shared: &Shared, job: &mut Assigned, now: Timestamp) -> (Ending, Arc<[ChildEnd]>) {
+    let children = match flow::children(shared, &job.claimed).await {
+        Ok(children) => children,
+        Err(not_now) => return (Ending::Returned(Err(not_now)), flow::none()),
+    };
+    let kind = &shared.catalog.kinds()[job.kind];
+    let ticket = match admit(shared, kind, &job.claimed).await {
+        Ok(ticket) => ticket,
+        Err(not_now) => return (Ending::Returned(Err(not_now)), children),
+    };
+    let mut cx = context(shared, job, Arc::clone(&children), now);
+    if let Some(ticket) = &ticket {
+        cx.calls = ticket.sink();
+    }
+    let payload = std::mem::take(&mut job.claimed.payload);
+    let run = kind.run(job.claimed.version, payload, cx);
+    let (limit, grace) = (kind.policy.timeout, shared.settings.cancel_grace);
+    let mut ending = guarded(run, limit, &job.control, grace).await;
+    if let Some(ticket) = &ticket
+        && let Some((until, reason)) = gate::finish(shared, ticket).await
+        && let Ending::Returned(Err(JobError::Retry { .. })) = ending
+    {
+        ending = Ending::Returned(Err(JobError::Snooze { until, reason }));
+    }
+    (ending, children)
 }
 
-impl<'a> Facts<'a> {
-    fn of(shared: &'a Shared, job: &Assigned) -> Self {
-        Self {
-            held: job.claimed.held.clone(),
-            kind: &shared.catalog.kinds()[job.kind],
-            attempt: job.claimed.attempt,
-            max_attempts: job.claimed.max_attempts,
-            max_result: shared.ports.queue.capabilities().max_payload,
-            retention: shared.settings.retention,
-            worker: &shared.settings.worker,
-        }
+/// Whether limits and breakers let the job pass; a kind without keys holds no ticket.
+async fn admit(
+    shared: &Shared,
+    kind: &Registered,
+    claimed: &Claimed,
+) -> Result<Option<Ticket>, JobError> {
+    if !kind.is_limited() {
+        return Ok(None);
+    }
+    let keys = kind.keys(claimed.version, &claimed.payload);
+    gate::pass(shared, claimed, &keys, kind.policy.timeout).await.map(Some)
+}
+
+/// What the verdict depends on beside the ending.
+struct Facts<'a> {
+    shared: &'a Shared,
+    kind: &'a Registered,
+    claimed: &'a Claimed,
+    children: &'a [ChildEnd],
+}
+
+impl Facts<'_> {
+    fn delay(&self, hint: Option<Duration>) -> Duration {
+        self.kind.policy.backoff.delay(self.claimed.attempt, hint, &*self.shared.rng)
+    }
+
+    fn retention(&self) -> Retention {
+        self.shared.settings.retention
     }
 }
 
@@ -142,14 +174,14 @@ fn verdict(
     ending: Ending,
     facts: &Facts<'_>,
     now: Timestamp,
-    delay: impl FnOnce(Option<Duration>) -> Duration,
 ) -> Option<Verdict> {
     let keep = |how_long| after(now, how_long);
+    let max_result = facts.shared.ports.queue.capabilities().max_payload;
     Some(match (stop, ending) {
         (Some(Stop::Lost), _) => return None,
         (Some(Stop::Cancel), Ending::Dropped | Ending::Returned(Err(_))) => Verdict::Cancelled {
             reason: "cancelled while it ran".into(),
-            keep_until: keep(facts.retention.cancelled),
+            keep_until: keep(facts.retention().cancelled),
         },
         // A handler that fails because it was told to stop has not failed, and one that gives up
         // then has not decided that nobody wants the job.
@@ -158,48 +190,49 @@ fn verdict(
             Some(Stop::Drain | Stop::Expired),
             Ending::Returned(Err(JobError::Retry { .. } | JobError::Cancel { .. })),
         ) => Verdict::Interrupted,
-        (_, Ending::Returned(Ok(result))) if result.len() > facts.max_result => {
+        (_, Ending::Returned(Ok(result))) if result.len() > max_result => {
             let message = format!(
-                "the result has {} bytes; at most {} are kept: put large data in a blob",
+                "the result has {} bytes; at most {max_result} are kept: put large data in a blob",
                 result.len(),
-                facts.max_result
             );
-            failed(JobError::invalid(message), facts, now, delay)
+            failed(JobError::invalid(message), facts, now)
         }
         (_, Ending::Returned(Ok(result))) => Verdict::Completed {
             result,
-            keep_until: keep(facts.kind.policy.retention.unwrap_or(facts.retention.completed)),
+            keep_until: keep(facts.kind.policy.retention.unwrap_or(facts.retention().completed)),
         },
-        (_, Ending::Returned(Err(error))) => failed(error, facts, now, delay),
+        (_, Ending::Returned(Err(error))) => failed(error, facts, now),
     })
 }
 
-fn failed(
-    error: JobError,
-    facts: &Facts<'_>,
-    now: Timestamp,
-    delay: impl FnOnce(Option<Duration>) -> Duration,
-) -> Verdict {
+fn failed(error: JobError, facts: &Facts<'_>, now: Timestamp) -> Verdict {
+    let (claimed, retention) = (facts.claimed, facts.retention());
     let kept = AttemptError {
-        attempt: facts.attempt,
+        attempt: claimed.attempt,
         at: now,
-        worker: facts.worker.clone(),
+        worker: facts.shared.settings.worker.clone(),
         error: error.text(MAX_ERROR),
     };
     let dead =
-        |class, error| Verdict::Dead { class, error, keep_until: after(now, facts.retention.dead) };
+        |class, error| Verdict::Dead { class, error, keep_until: after(now, retention.dead) };
     match error {
-        JobError::Retry { .. } if facts.attempt >= facts.max_attempts => {
+        JobError::Retry { .. } if claimed.attempt >= claimed.max_attempts => {
             dead(DeadClass::Exhausted, kept)
         }
         JobError::Retry { after: hint, .. } => {
-            Verdict::Retry { at: after(now, delay(hint)), error: kept }
+            Verdict::Retry { at: after(now, facts.delay(hint)), error: kept }
         }
         JobError::Snooze { until, reason } => Verdict::Snooze { at: until.max(now), reason },
         JobError::Park { key, reason } => Verdict::Park { key, reason },
+        JobError::Await { children, until } => {
+            match flow::prepare(facts.shared, claimed, facts.children, children) {
+                Ok(children) => Verdict::Await { children, until },
+                Err(error) => dead(DeadClass::Invalid, AttemptError { error, ..kept }),
+            }
+        }
         JobError::Fail { class, .. } => dead(class, kept),
         JobError::Cancel { reason } => {
-            Verdict::Cancelled { reason, keep_until: after(now, facts.retention.cancelled) }
+            Verdict::Cancelled { reason, keep_until: after(now, retention.cancelled) }
         }
     }
 }
@@ -209,7 +242,7 @@ pub(crate) fn outcome(verdict: &Verdict) -> Outcome {
         Verdict::Completed { .. } => Outcome::Completed,
         Verdict::Retry { .. } => Outcome::Retry,
         Verdict::Snooze { .. } => Outcome::Snooze,
-        Verdict::Park { .. } => Outcome::Park,
+        Verdict::Park { .. } | Verdict::Await { .. } => Outcome::Park,
         Verdict::Interrupted => Outcome::Interrupted,
         Verdict::Cancelled { .. } => Outcome::Cancelled,
         Verdict::Dead { .. } => Outcome::Dead,
@@ -230,7 +263,12 @@ fn tell(verdict: Option<&Verdict>) {
     }
 }
 
-fn context(shared: &Shared, job: &mut Assigned, now: Timestamp) -> JobContext {
+fn context(
+    shared: &Shared,
+    job: &Assigned,
+    children: Arc<[ChildEnd]>,
+    now: Timestamp,
+) -> JobContext {
     let kind = &shared.catalog.kinds()[job.kind];
     JobContext {
         id: job.claimed.held.id,
@@ -240,11 +278,14 @@ fn context(shared: &Shared, job: &mut Assigned, now: Timestamp) -> JobContext {
         attempt: job.claimed.attempt,
         max_attempts: job.claimed.max_attempts,
         deadline: after(now, kind.policy.timeout),
-        trace: std::mem::take(&mut job.claimed.trace),
+        trace: job.claimed.trace.clone(),
         cancellation: job.control.token.clone(),
         sink: job.control.sink(),
         clock: Arc::clone(&shared.clock),
         pool: shared.pool.clone(),
+        calls: Arc::clone(&shared.unheard),
+        cells: Arc::clone(&shared.ports.cells),
+        children,
     }
 }
 

@@ -220,7 +220,13 @@ async fn beat(shared: &Shared) {
         shared.observer.port(Call::Extend, &result);
         let full = batch.len() == max;
         match result {
-            Ok(answers) => heed(shared, &tickets, &answers, until),
+            Ok(answers) => {
+                heed(shared, &tickets, &answers, until);
+                if let Some(bell) = &shared.bell {
+                    let news = batch.iter().filter(|extension| extension.progress.is_some());
+                    news.for_each(|extension| bell.progressed(&extension.held));
+                }
+            }
             Err(_) => {
                 shared.leases.put_back(&tickets, batch);
                 return;

@@ -11,14 +11,18 @@
 //! 2. `lease`: from then on the lease is kept by heartbeats, which also carry progress out and
 //!    requests to cancel in. A job whose lease is lost is stopped.
 //! 3. `desk`: the job waits for a runner; a runner is a task that takes one job after the other.
-//! 4. `execute`: one attempt. A span linked to the enqueuing trace; the payload decoded; the
+//! 4. `gate`: a job that calls somebody else's service passes if its breakers are closed and
+//!    its quotas allow it; else it is parked or put off, uncharged.
+//! 5. `execute`: one attempt. A span linked to the enqueuing trace; the payload decoded; the
 //!    handler run, held to its timeout; a panic is a failed attempt like any other; the outcome
-//!    turned into a verdict.
-//! 5. `settle`: verdicts are recorded in batches under the fence of their lease, again and again
+//!    turned into a verdict. A job that awaits others has its children checked here (`flow`), and
+//!    finds them again when it goes on.
+//! 6. `settle`: verdicts are recorded in batches under the fence of their lease, again and again
 //!    until the queue answers. The slot was free as soon as the handler had ended.
-//! 6. `housekeep`: retries and scheduled jobs are promoted when due, jobs of workers that went
-//!    away are rescued, finished records are pruned. `schedule` enqueues by the clock.
-//! 7. `drain`: on request, by order of the `fleet`, or when idle, the engine claims no more, lets
+//! 7. `housekeep`: retries and scheduled jobs are promoted when due, jobs of workers that went
+//!    away are rescued, finished records are pruned. `schedule` enqueues by the clock, `relay`
+//!    enqueues what others are to be told.
+//! 8. `drain`: on request, by order of the `fleet`, or when idle, the engine claims no more, lets
 //!    running jobs finish within a grace, and gives the rest back without charging an attempt.
 //!
 //! # What holds at any moment
@@ -35,26 +39,31 @@ mod desk;
 mod drain;
 mod execute;
 mod fleet;
+mod flow;
+mod gate;
 mod housekeep;
 mod lease;
 mod meters;
 pub mod names;
 mod observe;
+mod relay;
 mod schedule;
 mod settings;
 mod settle;
 mod shared;
 mod slots;
+pub mod traffic;
+pub mod why;
 
 use std::sync::Arc;
 
 use flotilla_core::ops::Ops;
-use flotilla_core::{Clock, Queue, Registry, Rng, fleet::Fleet};
+use flotilla_core::{Cells, Clock, Outbox, Queue, Records, Registry, Rng, fleet::Fleet};
 use tokio::sync::{broadcast, mpsc};
 
 pub use names::Outcome;
 pub use observe::{JobEvent, What};
-pub use settings::{Missed, Retention, ScheduleEntry, Settings};
+pub use settings::{Breakers, FlowBounds, Limits, Missed, Retention, ScheduleEntry, Settings};
 
 use shared::Shared;
 
@@ -63,6 +72,12 @@ use shared::Shared;
 pub struct Ports {
     /// Where jobs come from and outcomes go.
     pub queue: Arc<dyn Queue>,
+    /// Where a parent finds its children again.
+    pub records: Arc<dyn Records>,
+    /// What the fleet agrees on: effects, limits, breakers.
+    pub cells: Arc<dyn Cells>,
+    /// Where ends wait to be told; only a worker with subscribers needs it.
+    pub outbox: Option<Arc<dyn Outbox>>,
     /// What the workers know of each other.
     pub fleet: Arc<dyn Fleet>,
     /// Where the engine's metrics are registered; one engine per registry.
@@ -113,16 +128,13 @@ impl Engine {
         rng: Arc<dyn Rng>,
     ) -> Result<Running, StartError> {
         settings.check()?;
-        let ops = Ops {
-            registry: Arc::clone(&registry),
-            queue: Arc::clone(&ports.queue),
-            clock: Arc::clone(&clock),
-            rng: Arc::clone(&rng),
-        };
+        let ops = Ops { registry, queue: Arc::clone(&ports.queue), clock, rng };
         let schedules = schedule::check(&settings.schedules, &ops)?;
         // Room for two batches: one that is being recorded and one that gathers meanwhile.
         let (settling, ended) = mpsc::channel(settings.batch.saturating_mul(2));
-        let shared = Shared::new(ports, &registry, settings, clock, rng, settling)?;
+        let relay = relay::new(&settings.events, ports.outbox.as_ref(), &ops.registry)?;
+        let (bell, relay) = relay.unzip();
+        let shared = Shared::new(ports, ops, settings, settling, bell)?;
         let shared = Arc::new(shared);
 
         let keeper = Arc::clone(&shared);
@@ -132,7 +144,13 @@ impl Engine {
         shared.spawn(housekeep::housekeep(Arc::clone(&shared)));
         shared.spawn(fleet::show(Arc::clone(&shared)));
         for schedule in schedules {
-            shared.spawn(schedule::keep(Arc::clone(&shared), ops.clone(), schedule));
+            shared.spawn(schedule::keep(Arc::clone(&shared), schedule));
+        }
+        if shared.catalog.kinds().iter().any(|kind| kind.is_limited()) {
+            shared.spawn(gate::view::watch(Arc::clone(&shared)));
+        }
+        if let Some(relay) = relay {
+            shared.spawn(relay::relay(Arc::clone(&shared), relay));
         }
         let parts = drain::Parts {
             settler: shared.spawn(settle::settle(Arc::clone(&shared), ended)),

@@ -42,8 +42,9 @@ pub(crate) struct Meters {
     pub(crate) leases_lost: IntCounter,
     /// Promoted, rescued, quarantined, expired, pruned.
     pub(crate) housekept: [IntCounter; 5],
-    pub(crate) port_errors: [IntCounter; Call::COUNT],
+    pub(crate) port_errors: [IntCounter; Call::ALL.len()],
     pub(crate) fires: IntCounterVec,
+    pub(crate) events: IntCounterVec,
     settled: IntCounterVec,
     pickup: HistogramVec,
     run: HistogramVec,
@@ -57,8 +58,6 @@ impl Meters {
         let housekept = counters(registry, Metric::Housekept, &["what"])?;
         let port_errors = counters(registry, Metric::PortErrors, &["call"])?;
         let cells = catalog.lanes().len() * catalog.kinds().len();
-        let calls =
-            [Call::Claim, Call::Extend, Call::Settle, Call::Housekeep, Call::Fleet, Call::Schedule];
         Ok(Self {
             slots: add(registry, IntGauge::with_opts(opts(Metric::Slots)))?,
             draining: add(registry, IntGauge::with_opts(opts(Metric::Draining)))?,
@@ -69,8 +68,9 @@ impl Meters {
             leases_lost: add(registry, IntCounter::with_opts(opts(Metric::LeasesLost)))?,
             housekept: ["promoted", "rescued", "quarantined", "expired", "pruned"]
                 .map(|what| housekept.with_label_values(&[what])),
-            port_errors: calls.map(|call| port_errors.with_label_values(&[call.name()])),
+            port_errors: Call::ALL.map(|call| port_errors.with_label_values(&[call.name()])),
             fires: counters(registry, Metric::Fires, &["answer"])?,
+            events: counters(registry, Metric::Events, &["answer"])?,
             settled: counters(registry, Metric::Settled, &["lane", "kind", "outcome"])?,
             pickup: histograms(registry, Metric::Pickup, &PICKUP)?,
             run: histograms(registry, Metric::Run, &RUN)?,

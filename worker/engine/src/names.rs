@@ -28,13 +28,15 @@ pub enum Metric {
     PortErrors,
     /// Counter by answer.
     Fires,
+    /// Counter by answer.
+    Events,
     /// Gauge.
     Draining,
 }
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Settled,
         Self::Pickup,
         Self::Run,
@@ -47,6 +49,7 @@ impl Metric {
         Self::Housekept,
         Self::PortErrors,
         Self::Fires,
+        Self::Events,
         Self::Draining,
     ];
 
@@ -65,6 +68,7 @@ impl Metric {
             Self::Housekept => "flotilla_housekept_total",
             Self::PortErrors => "flotilla_port_errors_total",
             Self::Fires => "flotilla_schedule_fires_total",
+            Self::Events => "flotilla_events_total",
             Self::Draining => "flotilla_draining",
         }
     }
@@ -82,8 +86,9 @@ impl Metric {
             Self::SettleJobs => "outcomes recorded in one settle",
             Self::LeasesLost => "leases lost while their job was held",
             Self::Housekept => "jobs promoted, rescued, quarantined, expired and pruned",
-            Self::PortErrors => "failed calls of the queue or the fleet",
+            Self::PortErrors => "failed calls of the ports: queue, records, fleet",
             Self::Fires => "moments of schedules: created, duplicate, rejected or missed",
+            Self::Events => "deliveries of events enqueued: created, duplicate or rejected",
             Self::Draining => "1 while this worker drains",
         }
     }
@@ -148,10 +153,23 @@ pub(crate) enum Call {
     Housekeep,
     Fleet,
     Schedule,
+    Records,
+    Outbox,
+    Cells,
 }
 
 impl Call {
-    pub(crate) const COUNT: usize = 6;
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Claim,
+        Self::Extend,
+        Self::Settle,
+        Self::Housekeep,
+        Self::Fleet,
+        Self::Schedule,
+        Self::Records,
+        Self::Outbox,
+        Self::Cells,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -161,6 +179,9 @@ impl Call {
             Self::Housekeep => "housekeep",
             Self::Fleet => "fleet",
             Self::Schedule => "schedule",
+            Self::Records => "records",
+            Self::Outbox => "outbox",
+            Self::Cells => "cells",
         }
     }
 }

@@ -60,7 +60,7 @@ pub(crate) struct About {
 pub(crate) struct Observer {
     meters: Meters,
     events: broadcast::Sender<JobEvent>,
-    failing: [AtomicBool; Call::COUNT],
+    failing: [AtomicBool; Call::ALL.len()],
     outcomes: [AtomicU64; Outcome::ALL.len()],
 }
 
@@ -165,6 +165,14 @@ impl Observer {
     pub(crate) fn schedule_fault(&self, schedule: &str, error: &str) {
         self.meters.fires.with_label_values(&["rejected"]).inc();
         tracing::error!(schedule, error, "schedule could not be enqueued");
+    }
+
+    /// A delivery of an event was enqueued, or why not.
+    pub(crate) fn event(&self, answer: &'static str, error: Option<&str>) {
+        self.meters.events.with_label_values(&[answer]).inc();
+        if let Some(error) = error {
+            tracing::error!(error, "an event could not be enqueued and is not delivered");
+        }
     }
 
     pub(crate) fn draining(&self, running: usize, grace: Duration) {

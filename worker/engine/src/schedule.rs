@@ -120,10 +120,10 @@ pub(crate) fn check(entries: &[ScheduleEntry], ops: &Ops) -> Result<Vec<Schedule
 }
 
 /// Fires one schedule until the engine drains.
-pub(crate) async fn keep(shared: Arc<Shared>, ops: Ops, schedule: Schedule) {
+pub(crate) async fn keep(shared: Arc<Shared>, schedule: Schedule) {
     let mut failures = 0;
     while !shared.stops.soft.is_cancelled() {
-        let result = fire(&shared, &ops, &schedule).await;
+        let result = fire(&shared, &schedule).await;
         shared.observer.port(Call::Schedule, &result);
         let pause = match result {
             Ok(None) => return, // the pattern names no further moment
@@ -141,11 +141,7 @@ pub(crate) async fn keep(shared: Arc<Shared>, ops: Ops, schedule: Schedule) {
 }
 
 /// Enqueues what is due; answers the next moment.
-async fn fire(
-    shared: &Shared,
-    ops: &Ops,
-    schedule: &Schedule,
-) -> Result<Option<Timestamp>, QueueError> {
+async fn fire(shared: &Shared, schedule: &Schedule) -> Result<Option<Timestamp>, QueueError> {
     let (name, fleet) = (schedule.entry.name.as_str(), &shared.ports.fleet);
     let now = shared.clock.now();
     let Some(last) = fleet.last_fire(name).await? else {
@@ -154,7 +150,7 @@ async fn fire(
     };
     let due = schedule.due(last, now);
     let jobs: Vec<Envelope> = due.iter().map(|moment| schedule.envelope(*moment)).collect();
-    match ops.enqueue(jobs).await {
+    match shared.ops.enqueue(jobs).await {
         Ok(accepted) => {
             for job in accepted {
                 let answer = match job.outcome {

@@ -3,6 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use flotilla_core::breaker;
+use flotilla_core::event::Events;
+use flotilla_core::limit::Rule;
 use flotilla_core::{Kind, Lane, Payload, Priority, Tenant, WorkerId};
 
 use crate::StartError;
@@ -47,6 +50,14 @@ pub struct Settings {
     pub idle_horizon: Duration,
     /// What to enqueue by the clock.
     pub schedules: Vec<ScheduleEntry>,
+    /// How far flows may reach.
+    pub flows: FlowBounds,
+    /// How fast calls may be made.
+    pub limits: Limits,
+    /// When to stop calling who does not answer well.
+    pub breakers: Breakers,
+    /// Whom to tell of jobs; nobody: the outbox is not looked at.
+    pub events: Events,
 }
 
 impl Default for Settings {
@@ -70,6 +81,10 @@ impl Default for Settings {
             until_idle: false,
             idle_horizon: Duration::from_secs(60),
             schedules: Vec::new(),
+            flows: FlowBounds::default(),
+            limits: Limits::default(),
+            breakers: Breakers::default(),
+            events: Events::default(),
         }
     }
 }
@@ -115,6 +130,56 @@ impl Settings {
             return fault("lease", message);
         }
         Ok(())
+    }
+}
+
+/// How far flows may reach; a job that starts more is dead as `invalid`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowBounds {
+    /// Generations below a job that has no parent.
+    pub max_depth: u16,
+    /// Children of one job, over all its attempts.
+    pub max_children: u32,
+}
+
+impl Default for FlowBounds {
+    /// Eight generations of a thousand children each.
+    fn default() -> Self {
+        Self { max_depth: 8, max_children: 1000 }
+    }
+}
+
+/// Quotas of keys, and how far ahead they are given away.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Quotas by pattern of keys; all that match a key hold. People may set others while the
+    /// fleet runs.
+    pub rules: Vec<Rule>,
+    /// A job whose moment is further off looks again after this time, without a reservation.
+    pub ahead: Duration,
+}
+
+impl Default for Limits {
+    /// No quotas; two days ahead.
+    fn default() -> Self {
+        Self { rules: Vec::new(), ahead: Duration::from_secs(2 * 24 * 3600) }
+    }
+}
+
+/// Breakers of keys.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Breakers {
+    /// When they open and how they close.
+    pub policy: breaker::Policy,
+    /// Parts of a key that share a breaker: with 2, `instagram/42/publish` counts for
+    /// `instagram/42`.
+    pub depth: usize,
+}
+
+impl Default for Breakers {
+    /// One breaker for each platform, account and endpoint.
+    fn default() -> Self {
+        Self { policy: breaker::Policy::default(), depth: 3 }
     }
 }
 

@@ -51,11 +51,17 @@ async fn record(shared: &Shared, batch: Vec<Done>) {
     let (about, settlements): (Vec<_>, Vec<_>) =
         batch.into_iter().map(|d| ((d.ticket, d.about, d.outcome), d.settlement)).unzip();
     match insist(shared, &settlements).await {
-        Ok(answers) => recorded(shared, &about, &answers),
+        Ok(answers) => {
+            recorded(shared, &about, &answers);
+            ring(shared, &settlements, &answers);
+        }
         Err(_) => {
             for (about, settlement) in about.iter().zip(&settlements) {
                 match insist(shared, std::slice::from_ref(settlement)).await {
-                    Ok(answers) => recorded(shared, std::slice::from_ref(about), &answers),
+                    Ok(answers) => {
+                        recorded(shared, std::slice::from_ref(about), &answers);
+                        ring(shared, std::slice::from_ref(settlement), &answers);
+                    }
                     Err(error) => {
                         shared.observer.not_settled(about.1.id, &error);
                         shared.leases.release(std::iter::once(about.0));
@@ -96,6 +102,24 @@ fn recorded(shared: &Shared, batch: &[(u64, About, Outcome)], answers: &[Settled
     shared.leases.release(batch.iter().map(|(ticket, ..)| *ticket));
     if shared.settings.until_idle && shared.leases.is_empty() {
         shared.desk.freed.notify_one();
+    }
+}
+
+/// Says to whom it may concern what has been recorded.
+fn ring(shared: &Shared, batch: &[Settlement], answers: &[Settled]) {
+    let Some(bell) = &shared.bell else { return };
+    let mut ended = false;
+    for (settlement, _) in batch.iter().zip(answers).filter(|(_, a)| **a == Settled::Applied) {
+        match settlement.verdict {
+            Verdict::Retry { .. } => bell.failed(&settlement.held),
+            Verdict::Completed { .. } | Verdict::Cancelled { .. } | Verdict::Dead { .. } => {
+                ended = true;
+            }
+            _ => {}
+        }
+    }
+    if ended {
+        bell.ended();
     }
 }
 

@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use flotilla_core::{Clock, CpuPool, Registry, Rng};
+use flotilla_core::handler::CallSink;
+use flotilla_core::ops::Ops;
+use flotilla_core::{Clock, CpuPool, Rng};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,8 +13,10 @@ use tokio_util::task::TaskTracker;
 use crate::catalog::Catalog;
 use crate::desk::Desk;
 use crate::drain::Stops;
+use crate::gate::Gate;
 use crate::lease::Leases;
 use crate::observe::Observer;
+use crate::relay::Bell;
 use crate::settings::Settings;
 use crate::settle::Done;
 use crate::{Ports, StartError};
@@ -22,12 +26,19 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
+    /// How jobs made here are enqueued: children, jobs of schedules, events.
+    pub(crate) ops: Ops,
     pub(crate) catalog: Catalog,
     pub(crate) pool: CpuPool,
     pub(crate) desk: Desk,
     pub(crate) leases: Leases,
+    pub(crate) gate: Gate,
+    /// Where calls of kinds without limits are reported: nowhere.
+    pub(crate) unheard: CallSink,
     pub(crate) settling: mpsc::Sender<Done>,
     pub(crate) observer: Observer,
+    /// Rung when there is something to tell; none: nobody wants to be told.
+    pub(crate) bell: Option<Bell>,
     pub(crate) stops: Stops,
     pub(crate) tasks: TaskTracker,
 }
@@ -35,13 +46,12 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         ports: Ports,
-        registry: &Registry,
+        ops: Ops,
         settings: Settings,
-        clock: Arc<dyn Clock>,
-        rng: Arc<dyn Rng>,
         settling: mpsc::Sender<Done>,
+        bell: Option<Bell>,
     ) -> Result<Self, StartError> {
-        let catalog = Catalog::new(registry, &settings.lanes);
+        let catalog = Catalog::new(&ops.registry, &settings.lanes);
         if catalog.kinds().is_empty() {
             return Err(StartError::NoKinds);
         }
@@ -50,13 +60,17 @@ impl Shared {
             pool: CpuPool::new(settings.cpu_slots),
             desk: Desk::new(&settings, &catalog),
             leases: Leases::default(),
+            unheard: Arc::new(|_| {}),
+            gate: Gate::new(settings.limits.rules.clone()),
             stops: Stops::default(),
             tasks: TaskTracker::new(),
             ports,
             catalog,
-            clock,
-            rng,
+            clock: Arc::clone(&ops.clock),
+            rng: Arc::clone(&ops.rng),
+            ops,
             settling,
+            bell,
             settings,
         })
     }

@@ -4,10 +4,17 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail the test, as tests do")]
 
 mod admission;
+mod breakers;
 mod drains;
+mod effects;
+mod events;
 mod faults;
+mod flows;
 mod leases;
+mod limits;
 mod outcomes;
 mod schedules;
 mod simulation;
+mod storms;
+mod why;
 mod world;

@@ -8,18 +8,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flotilla_core::cells::{Cell, CellWrite, Cells};
 use flotilla_core::clock::{Clock, ManualClock, Timestamp, after};
 use flotilla_core::fleet::{Fleet, Orders, WorkerInfo};
 use flotilla_core::handler::{Handler, JobContext};
 use flotilla_core::ops::Ops;
+use flotilla_core::outbox::Untold;
 use flotilla_core::queue::{
     Capabilities, Claims, Enqueued, Extension, HousekeepPolicy, Housekeeping, LaneDemand, Lease,
     NewJob, Queue, QueueError, QueueErrorKind, Settled, Settlement,
 };
 use flotilla_core::records::{JobRecord, Records};
 use flotilla_core::{
-    Envelope, Job, JobError, JobId, Kind, Lane, Payload, Policy, Registry, SeededRng, State,
-    WorkerId,
+    Envelope, Fence, Job, JobError, JobId, Kind, Lane, Outbox, Payload, Policy, Registry,
+    SeededRng, State, WorkerId,
 };
 use flotilla_engine::{Engine, Ports, Running, Settings, StartError};
 use flotilla_memory::Memory;
@@ -30,6 +32,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+/// How long cells take there and back: time for another worker to be faster.
+const WAY: Duration = Duration::from_millis(1);
 
 /// Follows tokio's clock from a fixed day.
 #[derive(Debug)]
@@ -112,6 +117,10 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    pub(crate) fn started(&self, cx: &JobContext) {
+        self.starts.lock().unwrap().entry(cx.id).or_default().push(cx.clock.now());
+    }
+
     pub(crate) fn starts(&self, id: JobId) -> Vec<Timestamp> {
         self.starts.lock().unwrap().get(&id).cloned().unwrap_or_default()
     }
@@ -137,7 +146,7 @@ impl Drop for Presence<'_> {
 impl Actor {
     async fn act(&self, act: Act, cx: &JobContext) -> Result<Value, JobError> {
         let seen = &*self.0;
-        seen.starts.lock().unwrap().entry(cx.id).or_default().push(cx.clock.now());
+        seen.started(cx);
         let running = {
             let mut running = seen.running.lock().unwrap();
             let n = running.entry(cx.kind.clone()).or_default();
@@ -227,7 +236,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let memory = Arc::new(Memory::new(flotilla_memory::Settings::default()));
+        Self::with(|_, _| {})
+    }
+
+    /// A world with further kinds.
+    pub(crate) fn with(register: impl FnOnce(&mut Registry, &Arc<Seen>)) -> Self {
+        let settings = flotilla_memory::Settings { events: true, ..Default::default() };
+        let memory = Arc::new(Memory::new(settings));
         let ports = Faulty::over(&memory);
         let epoch = ManualClock::default().now();
         let clock: Arc<dyn Clock> = Arc::new(TokioClock { epoch, start: Instant::now() });
@@ -237,6 +252,7 @@ impl World {
         registry.register::<Free, _>(actor.clone()).unwrap();
         registry.register::<Tight, _>(actor.clone()).unwrap();
         registry.register::<Aside, _>(actor).unwrap();
+        register(&mut registry, &seen);
         let registry = Arc::new(registry);
         let ops = Ops {
             registry: Arc::clone(&registry),
@@ -267,6 +283,9 @@ impl World {
     ) -> Result<Running, StartError> {
         let ports = Ports {
             queue: Arc::clone(line) as Arc<dyn Queue>,
+            records: Arc::clone(&self.memory) as Arc<dyn Records>,
+            cells: Arc::clone(line) as Arc<dyn Cells>,
+            outbox: Some(Arc::clone(line) as Arc<dyn Outbox>),
             fleet: Arc::clone(line) as Arc<dyn Fleet>,
             metrics: prometheus::Registry::new(),
         };
@@ -351,6 +370,10 @@ pub(crate) enum Fault {
     Slow,
     /// The request is refused when it holds more than one.
     Picky,
+    /// Cells are written without a look at their version.
+    Blind,
+    /// Cells are not written, and said to be.
+    Forgets,
 }
 
 /// The memory backend behind a line that fails as told, by call.
@@ -401,7 +424,7 @@ impl Faulty {
             }
             Some(Fault::Hangs) => pending().await,
             Some(Fault::Picky) if size > 1 => error(QueueErrorKind::Invalid),
-            Some(Fault::Picky) => inner.await,
+            Some(Fault::Picky | Fault::Blind | Fault::Forgets) => inner.await,
         }
     }
 }
@@ -453,6 +476,55 @@ impl Queue for Faulty {
         now: Timestamp,
     ) -> Result<Housekeeping, QueueError> {
         self.through("housekeep", 1, self.inner.housekeep(policy, now)).await
+    }
+}
+
+#[async_trait]
+impl Cells for Faulty {
+    async fn read(&self, keys: &[String], now: Timestamp) -> Result<Vec<Option<Cell>>, QueueError> {
+        let read = self.through("cells.read", keys.len(), self.inner.read(keys, now)).await;
+        tokio::time::sleep(WAY).await;
+        read
+    }
+
+    async fn write(&self, changes: &[CellWrite], now: Timestamp) -> Result<Vec<bool>, QueueError> {
+        tokio::time::sleep(WAY).await;
+        let fault = self.faults.lock().unwrap().get("cells.write").copied();
+        let mut changes = changes.to_vec();
+        match fault {
+            Some(Fault::Forgets) => return Ok(vec![true; changes.len()]),
+            Some(Fault::Blind) => {
+                for change in &mut changes {
+                    let keys = std::slice::from_ref(&change.key);
+                    let there = self.inner.read(keys, now).await?.remove(0);
+                    change.expect = there.map_or(0, |cell| cell.version);
+                }
+            }
+            _ => {}
+        }
+        self.through("cells.write", changes.len(), self.inner.write(&changes, now)).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Vec<(String, Cell)>, QueueError> {
+        let inner = &*self.inner;
+        self.through("cells.read", 1, Cells::list(inner, prefix, after, limit, now)).await
+    }
+}
+
+#[async_trait]
+impl Outbox for Faulty {
+    async fn untold(&self, limit: usize) -> Result<Vec<Untold>, QueueError> {
+        self.through("untold", 1, self.inner.untold(limit)).await
+    }
+
+    async fn told(&self, ends: &[(JobId, Fence)]) -> Result<(), QueueError> {
+        self.through("told", ends.len(), self.inner.told(ends)).await
     }
 }
 
