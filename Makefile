@@ -15,7 +15,8 @@ setup: ## Install the system packages and Rust components the build needs; silen
 demo: setup ## Send real photos and captions through a durable queue and watch them come out
 	@cargo run --locked --bin flotilla -- demo $(ARGS)
 
-test: setup ## Check format and lints, run every test; ends with the test runner's summary
+test: ## Check format and lints, run every test; ends with the test runner's summary
+	@worker/scripts/setup.sh test
 	@worker/scripts/test.sh $(ARGS)
 
 lint: setup ## Check format and lints only

@@ -95,6 +95,25 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
+    /// The secrets that sign its events, of its key and of its file; none for other sinks.
+    ///
+    /// # Errors
+    /// The file cannot be read or holds none.
+    pub fn read_secrets(&self) -> Result<Vec<Secret>, String> {
+        let Sink::Webhook { secret, secret_file, .. } = &self.sink else { return Ok(Vec::new()) };
+        let mut secrets: Vec<Secret> = secret.iter().cloned().collect();
+        if let Some(path) = secret_file {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| format!("secret_file: cannot read {}: {e}", path.display()))?;
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            secrets.extend(lines.map(Secret::new));
+            if secrets.is_empty() {
+                return Err(format!("secret_file: {} holds no secret", path.display()));
+            }
+        }
+        Ok(secrets)
+    }
+
     /// `None` when a key that is needed is missing or wrong; the section has noted it then.
     pub(crate) fn read(mut section: Section<'_, '_>) -> Option<Self> {
         let name = section.required::<Name>("name");

@@ -7,6 +7,7 @@
 //! In the environment a kind's dots are underscores: `FLOTILLA__KINDS__CAPTION_PARSE__TIMEOUT`.
 
 mod admin;
+mod api;
 mod aws;
 mod blobs;
 mod captions;
@@ -41,6 +42,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use admin::{Admin, TokenError};
+pub use api::{Api, TokensError};
 pub use aws::Aws;
 pub use blobs::{BlobBackend, Blobs, Encryption};
 pub use captions::Captions;
@@ -92,6 +94,8 @@ pub struct Config {
     pub captions: Captions,
     /// `[admin]`
     pub admin: Admin,
+    /// `[api]`
+    pub api: Api,
     /// `[log]`
     pub log: Log,
     /// `[kinds."<kind>"]`: what differs from the kinds' own policies.

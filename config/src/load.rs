@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::Config;
 use crate::admin::Admin;
+use crate::api::Api;
 use crate::aws::Aws;
 use crate::blobs::Blobs;
 use crate::captions::Captions;
@@ -93,6 +94,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         images: Images::read(section(reader, "images")),
         captions: Captions::read(section(reader, "captions")),
         admin: Admin::read(section(reader, "admin")),
+        api: Api::read(section(reader, "api")),
         log: Log::read(section(reader, "log")),
         kinds: kinds
             .into_iter()

@@ -13,12 +13,17 @@ use crate::support::root;
 const LAYERS: &[(&str, u8)] = &[
     ("flotilla-config", 0),
     ("flotilla-core", 0),
+    ("flotilla-adopt", 1),
     ("flotilla-language", 1),
     ("flotilla-images", 1),
+    ("flotilla-events", 2),
     ("flotilla-platforms", 2),
     ("flotilla-memory", 2),
     ("flotilla-sqlite", 2),
     ("flotilla-postgres", 2),
+    ("flotilla-aws", 2),
+    ("flotilla-brokered", 2),
+    ("flotilla-amqp", 2),
     ("flotilla-blobs", 2),
     ("flotilla-conformance", 3), // tests only; its model is the memory backend
     ("flotilla-engine", 3),

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing says so by failing")]
 
+mod api;
 mod architecture;
 mod cli;
 mod crash;
 mod disk;
 mod documents;
+#[cfg(all(feature = "postgres", feature = "rabbitmq"))]
+mod faults;
 mod first_steps;
 #[cfg(feature = "postgres")]
 mod postgres;

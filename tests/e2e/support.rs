@@ -80,13 +80,7 @@ impl Place {
 
     /// Starts a worker in the background; it ends when the guard is dropped.
     pub(crate) fn worker(&self, args: &[&str]) -> Running {
-        let child = self
-            .command(&[&["worker"], args].concat())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the worker starts");
-        Running(Some(child))
+        Running::of(&mut self.command(&[&["worker"], args].concat()))
     }
 }
 
@@ -131,6 +125,12 @@ impl Ran {
 pub(crate) struct Running(Option<Child>);
 
 impl Running {
+    /// Starts a command in the background.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
+        Self(Some(command.spawn().expect("the command starts")))
+    }
+
     pub(crate) fn kill(&mut self) {
         if let Some(child) = &mut self.0 {
             let _ = child.kill();

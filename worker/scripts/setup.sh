@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Makes a bare Debian machine with a Rust toolchain able to build and test Flotilla.
 # Looks first: prints nothing and changes nothing when all is there. With root or sudo it installs
-# what is missing; without, it prints one list and stops.
+# what is missing; without, it prints one list and stops. `setup.sh test` also looks for what only the
+# tests need; the servers are installed by the scripts that start them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 # What the build calls, and the package that brings it. cmake and nasm build the JPEG codec.
 needs=(cc:gcc c++:g++ make:make cmake:cmake nasm:nasm pkg-config:pkg-config git:git)
+[[ ${1:-} != test ]] || needs+=(faketime:faketime python3:python3)
 
 missing=()
 for need in "${needs[@]}"; do
@@ -14,6 +16,7 @@ for need in "${needs[@]}"; do
 done
 [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
 [[ -e /usr/include/stdio.h ]] || missing+=(libc6-dev)
+[[ ${1:-} != test ]] || python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3-venv)
 
 if ((${#missing[@]})); then
     if ! command -v apt-get >/dev/null; then

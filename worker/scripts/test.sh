@@ -13,6 +13,9 @@ target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target
 export FLOTILLA_SKIP_LOG="$target/skipped-tests.txt"
 mkdir -p "$target"
 : >"$FLOTILLA_SKIP_LOG"
+# Which case of the conformance suites ran on which backend: the matrix before the summary.
+export FLOTILLA_SUITE_LOG="$target/suites.txt"
+: >"$FLOTILLA_SUITE_LOG"
 
 # Copies a test run to the terminal, but puts the skipped tests before its closing summary.
 skips_before_summary() {
@@ -24,6 +27,7 @@ skips_before_summary() {
             printf '%s\n' "$line"
         fi
     done
+    tests/conformance/matrix.sh "$FLOTILLA_SUITE_LOG"
     local count
     count=$(sort -u "$FLOTILLA_SKIP_LOG" | grep -c . || true)
     printf 'Skipped here: %s\n' "$count"
@@ -58,15 +62,29 @@ cargo fmt --all --check
 cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 cargo test --locked --workspace --all-features --doc --quiet
 
-# One PostgreSQL server for all tests, on a loopback port of its own. Tests that want a crash of the
-# server start their own, with fsync.
-if [[ -z ${FLOTILLA_TEST_POSTGRES_URL:-} ]]; then
-    postgres=$(mktemp -d)
-    trap 'worker/scripts/postgres.sh stop "$postgres"; rm -rf "$postgres"' EXIT
-    if url=$(worker/scripts/postgres.sh start "$postgres" $((20000 + RANDOM % 10000)) fsync=off full_page_writes=off); then
-        export FLOTILLA_TEST_POSTGRES_URL=$url
+# The servers that tests talk to, one of each for all of them, on loopback ports of their own; an address
+# that is given is used instead. Tests that crash or cut a server start their own.
+servers=$(mktemp -d)
+chmod 755 "$servers" # the servers run as users of their own
+stop_servers() {
+    local name
+    for name in postgres rabbitmq aws; do
+        [[ ! -d $servers/$name ]] || "worker/scripts/$name.sh" stop "$servers/$name" || true
+    done
+    rm -rf "$servers"
+}
+trap stop_servers EXIT
+serve() { # variable, script, settings
+    local variable=$1 name=$2 address
+    shift 2
+    [[ -z ${!variable:-} ]] || return 0
+    if address=$("worker/scripts/$name.sh" start "$servers/$name" $((20000 + RANDOM % 10000)) "$@"); then
+        export "$variable=$address"
     fi
-fi
+}
+serve FLOTILLA_TEST_POSTGRES_URL postgres fsync=off full_page_writes=off
+serve FLOTILLA_TEST_AMQP_URL rabbitmq
+serve FLOTILLA_TEST_AWS_ENDPOINT aws
 
 if cargo nextest --version >/dev/null 2>&1; then
     with_nextest "$@"

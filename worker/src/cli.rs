@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant};
-use flotilla_core::{DeadClass, State, Timestamp};
+use flotilla_core::{DeadClass, LimitKey, State, Timestamp};
 
 /// Run typed jobs from a durable queue.
 #[derive(Debug, Parser)]
@@ -52,6 +52,14 @@ pub(crate) enum Command {
     /// Look at the workers of the fleet, or ask one to drain
     #[command(subcommand)]
     Workers(Workers),
+    /// Say why a job is where it is: what it waits for, who is before it, when it may start
+    Why(WhyArgs),
+    /// Look at quotas of the fleet and what is left of them, or set others
+    #[command(subcommand)]
+    Limits(Limits),
+    /// Look at circuit breakers, open and close them by hand
+    #[command(subcommand)]
+    Breakers(Breakers),
     /// Inspect dead letters, put them back, put them aside, delete them
     #[command(subcommand, alias = "dlq")]
     Dead(Dead),
@@ -66,6 +74,9 @@ pub(crate) enum Command {
     Migrate,
     /// Look for what would keep this machine from working, and say how to mend it
     Doctor(Doctor),
+    /// Train a classifier on labelled texts, or see how good one is
+    #[command(subcommand)]
+    Classifier(Classifier),
     /// Print the completions of a shell, to be saved where it looks for them
     Completions {
         /// Which shell
@@ -127,6 +138,9 @@ pub(crate) struct Enqueue {
     /// Same key while unfinished: same job
     #[arg(long, value_name = "KEY")]
     pub(crate) unique: Option<String>,
+    /// Jobs with the same key run one at a time, in the order they were enqueued
+    #[arg(long, value_name = "KEY")]
+    pub(crate) order: Option<String>,
     /// 0 (last) to 9 (first)
     #[arg(long, value_name = "N")]
     pub(crate) priority: Option<Priority>,
@@ -284,6 +298,69 @@ pub(crate) enum Workers {
     },
 }
 
+/// `flotilla why`
+#[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// The job
+    pub(crate) id: JobId,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `flotilla limits`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Limits {
+    /// List the quotas, and the keys that were used lately
+    List {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set the quotas of a key for the whole fleet, instead of the configuration's
+    Set {
+        /// The key, broadest part first; * stands for one part, as in web/* or instagram/42
+        key: String,
+        /// As in 6/min, "10/s burst 5", 15/day@Europe/Berlin, "3 at once"; none lifts the limit
+        quotas: Vec<String>,
+    },
+    /// Let the configuration decide again
+    Unset {
+        /// The key, as it was set
+        key: String,
+    },
+}
+
+/// `flotilla breakers`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Breakers {
+    /// List breakers that are open or had trouble lately
+    List {
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Call somebody no more: jobs of the key are parked
+    Open {
+        /// The key, as in web/example.com
+        key: LimitKey,
+        /// Why
+        #[arg(long, default_value = "opened by hand")]
+        reason: String,
+        /// Let a few jobs try after this; without it: when it is closed
+        #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+        pause: Option<std::time::Duration>,
+    },
+    /// Call them again, few jobs at first
+    Close {
+        /// The key
+        key: LimitKey,
+        /// Why
+        #[arg(long, default_value = "closed by hand")]
+        reason: String,
+    },
+}
+
 /// Which dead letters: by id, by filter, or all of them.
 #[derive(Debug, Args, Clone, Default)]
 pub(crate) struct WhichDead {
@@ -405,6 +482,44 @@ pub(crate) struct Doctor {
     /// Answer in JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `flotilla classifier`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Classifier {
+    /// Train on one labelled text per line: {"text": …, "label": …, "description"?: …}
+    Train {
+        /// The labelled texts
+        #[arg(long, value_name = "FILE|-")]
+        data: String,
+        /// Where the model goes, as a file
+        #[arg(long, value_name = "FILE", required_unless_present = "name")]
+        out: Option<PathBuf>,
+        /// Store it for jobs that name it so
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Whose it is
+        #[arg(long, value_name = "T", requires = "name")]
+        tenant: Option<Tenant>,
+        /// The same seed and texts give the same model
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare a model's answers with labelled texts
+    Eval {
+        /// The labelled texts
+        #[arg(long, value_name = "FILE|-")]
+        data: String,
+        /// The model's file
+        #[arg(long, value_name = "FILE")]
+        model: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {

@@ -15,7 +15,6 @@ use flotilla_config::{Config, LoadOptions};
 use flotilla_core::ops::Ops;
 use flotilla_core::{
     Envelope, Handler, Job, JobContext, JobError, Kind, Payload, Policy, Registry, SeededRng,
-    SystemClock,
 };
 use flotilla_engine::{Running, Settings};
 use schemars::JsonSchema;
@@ -205,7 +204,7 @@ impl Bed {
         let ops = Ops {
             registry: Arc::clone(&registry),
             queue: Arc::clone(&ports.queue),
-            clock: Arc::new(SystemClock),
+            clock: ports.clock(),
             rng: Arc::new(SeededRng::from_os()),
         };
         Ok(Self { ports, registry, ops, latencies })

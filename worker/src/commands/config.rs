@@ -5,6 +5,7 @@ use flotilla_config::Config;
 use crate::cli::ConfigCommand;
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::wire;
 
 pub(super) fn run(
     command: &ConfigCommand,
@@ -12,7 +13,10 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     let config = loaded?;
     match command {
-        ConfigCommand::Check => output::line("the configuration holds")?,
+        ConfigCommand::Check => {
+            wire::adopt::adopter(&config)?; // routes and kinds agree
+            output::line("the configuration holds")?;
+        }
         ConfigCommand::Show { json: true } => output::json(&config.keys())?,
         ConfigCommand::Show { json: false } => {
             let keys = config.keys();

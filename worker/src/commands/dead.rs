@@ -1,7 +1,6 @@
 //! `flotilla dead`: the dead letters, and what may be done about them.
 
 use flotilla_config::Config;
-use flotilla_core::clock::{Clock, SystemClock};
 use flotilla_core::records::{Filter, Page};
 use flotilla_core::{DeadClass, State};
 use serde_json::json;
@@ -20,7 +19,7 @@ pub(super) async fn run(command: &Dead, config: &Config) -> Result<Exit, Failure
 }
 
 async fn act(command: &Dead, ports: &Ports) -> Result<Exit, Failure> {
-    let now = SystemClock.now();
+    let now = ports.now();
     match command {
         Dead::List { which, class, limit, before, json } => {
             let filter = Filter { classes: class.clone(), ..jobs::filter(which) }.dead();

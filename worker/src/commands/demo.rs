@@ -84,7 +84,7 @@ async fn work(
 ) -> Result<(Report, Duration, Vec<JobId>), Failure> {
     let mut settings = wire::engine::settings(config)?;
     settings.until_idle = true;
-    let registry = Arc::new(wire::kinds(config, Access::Worker)?);
+    let registry = Arc::new(wire::kinds(config, Access::Worker).await?);
     let before = ports.records.lanes().await?;
     let ids: Vec<JobId> = wire::ops(config, ports)?
         .enqueue(envelopes(material, flaky)?)

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use flotilla_config::{Backend, Config};
-use flotilla_core::clock::{Clock, SystemClock, before};
+use flotilla_core::clock::before;
 use flotilla_core::records::Filter;
 use flotilla_core::{State, Timestamp};
 use serde::Serialize;
@@ -69,6 +69,8 @@ pub(super) async fn run(args: &Doctor, config: &Config) -> Result<Exit, Failure>
             let place = match config.queue.backend {
                 Backend::Sqlite => config.queue_path().display().to_string(),
                 Backend::Postgres => "the PostgreSQL server".to_owned(),
+                Backend::Rabbitmq => "RabbitMQ and the PostgreSQL server".to_owned(),
+                Backend::Sqs => "SQS and DynamoDB".to_owned(),
                 Backend::Memory => "memory".to_owned(),
             };
             findings.push(Finding::fault(
@@ -99,7 +101,7 @@ fn folder(what: &'static str, dir: &Path) -> Finding {
 }
 
 async fn queue(config: &Config, ports: &Ports) -> Vec<Finding> {
-    let now = SystemClock.now();
+    let now = ports.now();
     let mut findings = Vec::new();
     if config.queue.backend == Backend::Memory {
         findings.push(Finding::warning(

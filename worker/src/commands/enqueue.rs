@@ -8,10 +8,10 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use flotilla_config::Config;
-use flotilla_core::clock::{Clock, SystemClock, after};
+use flotilla_core::clock::after;
 use flotilla_core::ops::{Accepted, EnqueueError, Ops};
 use flotilla_core::queue::{Enqueued, NewJob};
-use flotilla_core::{Envelope, JobId, Payload, Unique, UniqueScope};
+use flotilla_core::{Envelope, JobId, Payload, Timestamp, Unique, UniqueScope};
 use serde_json::{Value, json};
 
 use crate::cli::Enqueue;
@@ -42,7 +42,7 @@ async fn act(args: &Enqueue, config: &Config, ports: &Ports, ops: &Ops) -> Resul
                 Some(given) => input::payload(given, config.queue.max_payload)?,
                 None => Payload::from_bytes(&b"{}"[..]),
             };
-            let envelope = envelope(args, payload);
+            let envelope = envelope(args, payload, ops.clock.now());
             let accepted = ops.enqueue(vec![envelope]).await?;
             for one in accepted {
                 tally.accepted(args, one)?;
@@ -63,8 +63,7 @@ async fn act(args: &Enqueue, config: &Config, ports: &Ports, ops: &Ops) -> Resul
     Ok(refused)
 }
 
-fn envelope(args: &Enqueue, payload: Payload) -> Envelope {
-    let now = SystemClock.now();
+fn envelope(args: &Enqueue, payload: Payload, now: Timestamp) -> Envelope {
     let unique = |key: &String| Unique { key: key.clone(), scope: UniqueScope::Unfinished };
     Envelope {
         lane: args.lane.clone(),
@@ -73,6 +72,7 @@ fn envelope(args: &Enqueue, payload: Payload) -> Envelope {
         run_at: args.at.or_else(|| args.in_.map(|by| after(now, by))),
         deadline: args.expires.map(|by| after(now, by)),
         unique: args.unique.as_ref().map(unique),
+        order: args.order.clone(),
         ..Envelope::new(args.kind.clone(), payload)
     }
 }
@@ -89,7 +89,10 @@ async fn lines(
     while let Some(line) = next(&mut lines)? {
         let number = lines.number();
         let prepared = match line {
-            Ok(bytes) => ops.prepare(envelope(args, Payload::from_bytes(bytes)), ops.clock.now()),
+            Ok(bytes) => {
+                let now = ops.clock.now();
+                ops.prepare(envelope(args, Payload::from_bytes(bytes), now), now)
+            }
             Err(message) => Err(EnqueueError::Field { field: "payload", message }),
         };
         match prepared {
@@ -203,7 +206,7 @@ async fn wait(args: &Enqueue, ports: &Ports, ids: VecDeque<JobId>) -> Result<Exi
                     if args.json {
                         output::line(serde_json::to_string(&job)?)?;
                     } else {
-                        jobs::show(&job, SystemClock.now(), false)?;
+                        jobs::show(&job, ports.now(), false)?;
                     }
                     if status::verdict(&job) != Exit::Ok {
                         exit = Exit::JobFailed;

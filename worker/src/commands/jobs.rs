@@ -2,7 +2,6 @@
 
 use flotilla_config::Config;
 use flotilla_core::Timestamp;
-use flotilla_core::clock::{Clock, SystemClock};
 use flotilla_core::records::{Cancel, Filter, JobRecord, Page};
 use serde_json::json;
 
@@ -14,7 +13,7 @@ use crate::wire;
 
 pub(super) async fn run(command: &Jobs, config: &Config) -> Result<Exit, Failure> {
     let ports = wire::ports(config).await?;
-    let now = SystemClock.now();
+    let now = ports.now();
     let mut exit = Exit::Ok;
     match command {
         Jobs::List { which, state, limit, before, json } => {

@@ -1,6 +1,8 @@
 //! One file per subcommand.
 
 mod bench;
+mod breakers;
+mod classifier;
 mod completions;
 mod config;
 mod dead;
@@ -8,11 +10,13 @@ mod demo;
 mod doctor;
 mod enqueue;
 mod jobs;
+mod limits;
 mod migrate;
 mod queues;
 mod schema;
 mod status;
 mod try_;
+mod why;
 mod worker;
 mod workers;
 
@@ -51,9 +55,13 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Jobs(command) => jobs::run(&command, &config).await,
         Command::Queues(command) => queues::run(&command, &config).await,
         Command::Workers(command) => workers::run(&command, &config).await,
+        Command::Why(args) => why::run(&args, &config).await,
+        Command::Limits(command) => limits::run(&command, &config).await,
+        Command::Breakers(command) => breakers::run(&command, &config).await,
         Command::Dead(command) => dead::run(&command, &config).await,
         Command::Schema(args) => schema::run(&args, &config),
         Command::Bench(args) => bench::run(&args, &config).await,
+        Command::Classifier(command) => classifier::run(&command, &config).await,
         Command::Migrate => migrate::run(&config).await,
         Command::Doctor(args) => doctor::run(&args, &config).await,
         Command::Completions { .. } | Command::Config(_) => Ok(Exit::Ok),

@@ -1,7 +1,6 @@
 //! `flotilla queues`: lanes at a glance, pause and resume.
 
 use flotilla_config::Config;
-use flotilla_core::clock::{Clock, SystemClock};
 use flotilla_core::records::{LaneInfo, Pause, Records};
 use flotilla_core::{State, Timestamp};
 
@@ -12,7 +11,7 @@ use crate::wire;
 
 pub(super) async fn run(command: &Queues, config: &Config) -> Result<Exit, Failure> {
     let ports = wire::ports(config).await?;
-    let now = SystemClock.now();
+    let now = ports.now();
     match command {
         Queues::List { json } => {
             let lanes = ports.records.lanes().await?;

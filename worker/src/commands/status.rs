@@ -1,7 +1,6 @@
 //! `flotilla status`: where one job stands, once or until it is finished.
 
 use flotilla_config::Config;
-use flotilla_core::clock::{Clock, SystemClock};
 use flotilla_core::records::JobRecord;
 use flotilla_core::{State, Timestamp};
 
@@ -20,7 +19,7 @@ pub(super) async fn run(args: &Status, config: &Config) -> Result<Exit, Failure>
 
 async fn once(args: &Status, ports: &Ports) -> Result<Exit, Failure> {
     let job = known(&*ports.records, args.id).await?;
-    jobs::show(&job, SystemClock.now(), args.json)?;
+    jobs::show(&job, ports.now(), args.json)?;
     Ok(verdict(&job))
 }
 
@@ -31,7 +30,7 @@ async fn watch(args: &Status, ports: &Ports) -> Result<Exit, Failure> {
     loop {
         changes.mark_unchanged();
         let job = known(&*ports.records, args.id).await?;
-        let now = SystemClock.now();
+        let now = ports.now();
         let seen = summary(&job, now);
         if seen != last {
             if args.json {

@@ -29,7 +29,7 @@ const CHUNK_MAX: u64 = 512;
 
 pub(super) async fn run(args: &Try, config: &Config) -> Result<Exit, Failure> {
     let out = args.out.clone().unwrap_or_else(|| std::env::temp_dir().join("flotilla-try"));
-    let registry = wire::kinds(config, Access::Caller { blobs: out })?;
+    let registry = wire::kinds(config, Access::Caller { blobs: out }).await?;
     let kind = Arc::new(registry.get(args.kind.as_str())?.clone());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let at_once = args.concurrency.unwrap_or(cores).max(1);
@@ -168,6 +168,10 @@ fn explain(error: &JobError) -> Value {
         JobError::Retry { .. } => json!({"kind": "retry", "message": message}),
         JobError::Snooze { .. } => json!({"kind": "snooze", "message": message}),
         JobError::Park { key, .. } => json!({"kind": "park", "message": message, "key": key}),
+        JobError::Await { children, .. } => {
+            let names: Vec<_> = children.iter().map(|child| child.name.as_str()).collect();
+            json!({"kind": "await", "message": message, "children": names})
+        }
         JobError::Cancel { .. } => json!({"kind": "cancel", "message": message}),
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn run(args: &Worker, config: &Config) -> Result<Exit, Failure>
     }
     settings.concurrency = args.concurrency.unwrap_or(settings.concurrency);
     settings.until_idle = args.until_idle;
-    let registry = Arc::new(wire::kinds(config, Access::Worker)?);
+    let registry = Arc::new(wire::kinds(config, Access::Worker).await?);
     let ports = wire::ports(config).await?;
     ports.announce(&registry).await?;
     let metrics = prometheus::Registry::new();
@@ -65,8 +65,9 @@ async fn serve(
         )));
     }
     let ready: Arc<dyn Ready> = Arc::new(wire::Reachable(Arc::clone(&ports.records)));
+    let api = Some(wire::api::api(config, ports, token.as_ref())?);
     let token = token.map(|secret| secret.expose().into());
-    let admin = Admin { metrics: metrics.clone(), ready, token };
+    let admin = Admin { metrics: metrics.clone(), ready, token, api };
     let bound = flotilla_admin::bind(address)
         .await
         .map_err(|e| Failure::unavailable(format!("cannot listen on {address}: {e}")))?;

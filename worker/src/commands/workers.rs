@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flotilla_config::Config;
 use flotilla_core::WorkerId;
-use flotilla_core::clock::{Clock, SystemClock, before};
+use flotilla_core::clock::before;
 
 use crate::cli::Workers;
 use crate::exit::{Exit, Failure};
@@ -15,7 +15,7 @@ const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(command: &Workers, config: &Config) -> Result<Exit, Failure> {
     let ports = wire::ports(config).await?;
-    let now = SystemClock.now();
+    let now = ports.now();
     let exit = match command {
         Workers::List { json } => {
             let workers = ports.fleet.workers(before(now, SEEN_WITHIN)).await?;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use flotilla_config::Config;
-use flotilla_core::{Clock, Payload, Registry, Rng, SeededRng, SystemClock, WorkerId};
-use flotilla_engine::{Engine, Missed, Retention, Running, ScheduleEntry, Settings};
+use flotilla_core::{Payload, Registry, Rng, SeededRng, WorkerId};
+use flotilla_engine::{Engine, FlowBounds, Missed, Retention, Running, ScheduleEntry, Settings};
 
 use crate::exit::Failure;
-use crate::wire::Ports;
+use crate::wire::{Ports, events};
 
 /// What an engine does as `[queue]`, `[worker]`, `[retention]` and `[[schedule]]` say.
 pub(crate) fn settings(config: &Config) -> Result<Settings, Failure> {
@@ -33,6 +33,11 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, Failure> {
         },
         batch: config.queue.max_batch.min(Settings::default().batch),
         schedules: schedules(config)?,
+        flows: FlowBounds {
+            max_depth: config.flows.max_depth,
+            max_children: config.flows.max_children,
+        },
+        events: events::events(config)?,
         ..Settings::default()
     })
 }
@@ -69,12 +74,15 @@ pub(crate) fn start(
     settings: Settings,
     metrics: prometheus::Registry,
 ) -> Result<Running, Failure> {
+    let clock = ports.clock();
     let ports = flotilla_engine::Ports {
         queue: Arc::clone(&ports.queue),
+        records: Arc::clone(&ports.records),
+        cells: Arc::clone(&ports.cells),
+        outbox: Some(Arc::clone(&ports.outbox)),
         fleet: Arc::clone(&ports.fleet),
         metrics,
     };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let rng: Arc<dyn Rng> = Arc::new(SeededRng::from_os());
     Engine::start(ports, registry, settings, clock, rng).map_err(Failure::config)
 }

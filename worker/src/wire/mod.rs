@@ -1,8 +1,16 @@
 //! From configuration to ports: the only place that names concrete backends.
 
+pub(crate) mod adopt;
+pub(crate) mod api;
+#[cfg(feature = "aws")]
+mod aws;
+mod blobs;
 pub(crate) mod engine;
+mod events;
 pub(crate) mod input;
 pub(crate) mod queue;
+mod sinks;
+mod time;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +24,8 @@ use flotilla_core::blob::Blobs;
 use flotilla_core::ops::Ops;
 use flotilla_core::registry::RegistryError;
 use flotilla_core::retry::Backoff;
-use flotilla_core::{JobId, Records, Registry, SeededRng, SystemClock};
+use flotilla_core::{JobId, Records, Registry, SeededRng};
+use flotilla_events::Sinks;
 use flotilla_jobs::{Services, SourceRules};
 use flotilla_platforms::{Fetcher, GuardSettings};
 use tokio::sync::watch;
@@ -41,27 +50,33 @@ pub(crate) enum Access {
 }
 
 /// Every kind of this build, with policies as configured.
-pub(crate) fn kinds(config: &Config, access: Access) -> Result<Registry, Failure> {
-    let (dir, roots) = match access {
-        Access::Worker => (config.blobs_dir(), config.sources.roots.clone()),
-        Access::Caller { blobs } => (blobs, vec![PathBuf::from("/")]),
+pub(crate) async fn kinds(config: &Config, access: Access) -> Result<Registry, Failure> {
+    let fetcher = Arc::new(fetcher(config)?);
+    let (blobs, sinks, roots) = match access {
+        Access::Worker => {
+            let sinks = sinks::open(config, &fetcher).await?;
+            (blobs::open(config).await?, sinks, config.sources.roots.clone())
+        }
+        Access::Caller { blobs } => {
+            (blobs::folder(&blobs, config)?, Sinks::default(), vec![PathBuf::from("/")])
+        }
     };
-    let blobs = LocalBlobs::open(&dir, config.blobs.max_bytes).map_err(|e| {
-        Failure::unavailable(format!("cannot use the blob folder {}: {e}", dir.display()))
-    })?;
-    registry(config, Arc::new(blobs), roots)
+    registry(config, fetcher, blobs, sinks, roots)
+}
+
+/// Where workers read and write blobs.
+pub(crate) async fn blobs(config: &Config) -> Result<Arc<dyn Blobs>, Failure> {
+    blobs::open(config).await
 }
 
 /// The kinds for commands that run none: no folder is made.
 pub(crate) fn kinds_offline(config: &Config) -> Result<Registry, Failure> {
-    registry(config, Arc::new(LocalBlobs::in_memory(config.blobs.max_bytes)), Vec::new())
+    let blobs = Arc::new(LocalBlobs::in_memory(config.blobs.max_bytes));
+    registry(config, Arc::new(fetcher(config)?), blobs, Sinks::default(), Vec::new())
 }
 
-fn registry(
-    config: &Config,
-    blobs: Arc<dyn Blobs>,
-    roots: Vec<PathBuf>,
-) -> Result<Registry, Failure> {
+/// The guarded client for addresses that jobs and callers name.
+pub(crate) fn fetcher(config: &Config) -> Result<Fetcher, Failure> {
     let sources = &config.sources;
     let guard = GuardSettings {
         ports: sources.ports.clone(),
@@ -71,13 +86,24 @@ fn registry(
         timeout: sources.timeout,
         redirects: sources.redirects,
     };
-    let fetcher = Fetcher::new(guard).map_err(Failure::config)?;
+    Fetcher::new(guard).map_err(Failure::config)
+}
+
+fn registry(
+    config: &Config,
+    fetcher: Arc<Fetcher>,
+    blobs: Arc<dyn Blobs>,
+    sinks: Sinks,
+    roots: Vec<PathBuf>,
+) -> Result<Registry, Failure> {
+    let max_bytes = config.sources.max_bytes;
     let services = Services {
         blobs,
-        fetcher: Arc::new(fetcher),
-        sources: SourceRules { roots, max_bytes: sources.max_bytes },
+        fetcher,
+        sinks: Arc::new(sinks),
+        sources: SourceRules { roots, max_bytes },
         images: flotilla_images::Limits {
-            max_bytes: sources.max_bytes,
+            max_bytes,
             max_pixels: config.images.max_pixels,
             max_outputs: config.images.max_outputs,
             max_output_pixels: config.images.max_output_pixels,
@@ -123,7 +149,7 @@ pub(crate) fn ops(config: &Config, ports: &Ports) -> Result<Ops, Failure> {
     Ok(Ops {
         registry: Arc::new(kinds_offline(config)?),
         queue: Arc::clone(&ports.queue),
-        clock: Arc::new(SystemClock),
+        clock: ports.clock(),
         rng: Arc::new(SeededRng::from_os()),
     })
 }
