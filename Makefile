@@ -4,10 +4,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench peers clean
+.PHONY: help setup demo test test-aws lint bench peers clean
 
 help: ## List these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install the system packages and Rust components the build needs; silent when all are there
 	@worker/scripts/setup.sh
@@ -18,6 +18,10 @@ demo: setup ## Send real photos and captions through a durable queue and watch t
 test: ## Check format and lints, run every test; ends with the test runner's summary
 	@worker/scripts/setup.sh test
 	@worker/scripts/test.sh $(ARGS)
+
+test-aws: ## Hold SQS and DynamoDB to the queue suites on an emulator; takes about half an hour
+	@worker/scripts/setup.sh test
+	@worker/scripts/test.sh --ignore-default-filter -p flotilla-aws
 
 lint: setup ## Check format and lints only
 	@cargo fmt --all --check

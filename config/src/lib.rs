@@ -23,6 +23,7 @@ mod images;
 mod keys;
 mod kinds;
 mod layers;
+mod limits;
 mod load;
 mod log;
 mod path;
@@ -54,6 +55,7 @@ pub use flows::Flows;
 pub use images::Images;
 pub use keys::KeyInfo;
 pub use kinds::{BackoffChange, KindChange};
+pub use limits::{Breakers, Limit, Limits};
 pub use load::LoadOptions;
 pub use log::{Log, LogFormat};
 pub use queue::{Backend, Queue, Synchronous};
@@ -84,6 +86,10 @@ pub struct Config {
     pub flows: Flows,
     /// `[adopt]`
     pub adopt: Adopt,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[breakers]`
+    pub breakers: Breakers,
     /// `[events]`
     pub events: Events,
     /// `[sources]`
@@ -104,6 +110,8 @@ pub struct Config {
     pub schedules: Vec<Schedule>,
     /// `[[subscriber]]`, in the order of the file.
     pub subscribers: Vec<Subscriber>,
+    /// `[[limit]]`, in the order of the file.
+    pub quotas: Vec<Limit>,
     /// `[[route]]`, in the order of the file.
     pub routes: Vec<Route>,
     keys: Vec<KeyInfo>,

@@ -20,6 +20,7 @@ use crate::images::Images;
 use crate::keys::key_infos;
 use crate::kinds::KindChange;
 use crate::layers::Layers;
+use crate::limits::{Breakers, Limit, Limits};
 use crate::log::Log;
 use crate::path::Path;
 use crate::queue::Queue;
@@ -89,6 +90,8 @@ fn read(reader: &mut Reader<'_>) -> Config {
         aws: Aws::read(section(reader, "aws")),
         flows: Flows::read(section(reader, "flows")),
         adopt: Adopt::read(section(reader, "adopt")),
+        limits: Limits::read(section(reader, "limits")),
+        breakers: Breakers::read(section(reader, "breakers")),
         events: Events::read(section(reader, "events")),
         sources: Sources::read(section(reader, "sources")),
         images: Images::read(section(reader, "images")),
@@ -106,6 +109,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
             .collect(),
         schedules: read_named(reader, "schedule", Schedule::read, |entry| &entry.name),
         subscribers: read_named(reader, "subscriber", Subscriber::read, |entry| &entry.name),
+        quotas: read_named(reader, "limit", Limit::read, |entry| &entry.keys),
         routes: read_routes(reader),
         keys: Vec::new(),
     }

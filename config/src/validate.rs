@@ -20,6 +20,7 @@ pub(crate) fn validate(config: &Config, is_wrong: impl Fn(&str) -> bool) -> Vec<
     servers(config, &mut broken);
     blobs(config, &mut broken);
     admin(config, &mut broken);
+    breakers(config, &mut broken);
     kinds(config, &mut broken);
     broken.retain(|rule: &Broken| !rule.keys.iter().any(|key| is_wrong(key)));
     broken.into_iter().map(|rule| (rule.keys[0].clone(), rule.message)).collect()
@@ -115,6 +116,19 @@ fn admin(config: &Config, broken: &mut Vec<Broken>) {
             listen.port()
         );
         note(broken, &["admin.listen", "admin.token", "admin.token_file"], message);
+    }
+}
+
+fn breakers(config: &Config, broken: &mut Vec<Broken>) {
+    let breakers = &config.breakers;
+    if !(breakers.ratio > 0.0 && breakers.ratio <= 1.0) {
+        let message = "is a part of the answers: more than 0, at most 1".to_owned();
+        note(broken, &["breakers.ratio"], message);
+    }
+    if breakers.pause > breakers.longest {
+        let message =
+            format!("is longer than breakers.longest, {}", format_duration(breakers.longest));
+        note(broken, &["breakers.pause", "breakers.longest"], message);
     }
 }
 

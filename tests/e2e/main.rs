@@ -16,3 +16,4 @@ mod postgres;
 mod shutdown;
 mod support;
 mod thumbnails;
+mod traffic;

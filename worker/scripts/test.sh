@@ -86,6 +86,9 @@ serve FLOTILLA_TEST_POSTGRES_URL postgres fsync=off full_page_writes=off
 serve FLOTILLA_TEST_AMQP_URL rabbitmq
 serve FLOTILLA_TEST_AWS_ENDPOINT aws
 
+[[ " $* " == *" --ignore-default-filter "* ]] || echo "flotilla-aws: the queue suites on DynamoDB and SQS: the emulator is too slow for every run: make test-aws" \
+    >>"$FLOTILLA_SKIP_LOG"
+
 if cargo nextest --version >/dev/null 2>&1; then
     with_nextest "$@"
 else

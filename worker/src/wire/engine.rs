@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use flotilla_config::Config;
+use flotilla_core::breaker::Policy;
+use flotilla_core::limit::Rule;
 use flotilla_core::{Payload, Registry, Rng, SeededRng, WorkerId};
-use flotilla_engine::{Engine, FlowBounds, Missed, Retention, Running, ScheduleEntry, Settings};
+use flotilla_engine::{
+    Breakers, Engine, FlowBounds, Limits, Missed, Retention, Running, ScheduleEntry, Settings,
+};
 
 use crate::exit::Failure;
 use crate::wire::{Ports, events};
@@ -37,9 +41,37 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, Failure> {
             max_depth: config.flows.max_depth,
             max_children: config.flows.max_children,
         },
+        limits: limits(config)?,
+        breakers: breakers(config),
         events: events::events(config)?,
         ..Settings::default()
     })
+}
+
+fn limits(config: &Config) -> Result<Limits, Failure> {
+    let rules = config.quotas.iter().map(|limit| Rule::new(&limit.keys, &limit.quotas));
+    Ok(Limits {
+        rules: rules.collect::<Result<_, _>>().map_err(Failure::config)?,
+        ahead: config.limits.ahead,
+    })
+}
+
+fn breakers(config: &Config) -> Breakers {
+    let given = &config.breakers;
+    Breakers {
+        policy: Policy {
+            window: given.window,
+            least: given.least,
+            ratio: given.ratio,
+            slow: given.slow,
+            refusals: given.refusals,
+            pause: given.pause,
+            longest: given.longest,
+            probes: given.probes,
+            ramp: given.ramp,
+        },
+        depth: given.depth,
+    }
 }
 
 fn schedules(config: &Config) -> Result<Vec<ScheduleEntry>, Failure> {

@@ -24,7 +24,7 @@ pub struct Access {
 }
 
 /// Longest wait for one answer; a long poll takes up to 20 s of it.
-const ANSWER: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER: Duration = Duration::from_secs(30);
 
 impl Access {
     /// Finds region and credentials. Answers without asking AWS; a missing region shows here,

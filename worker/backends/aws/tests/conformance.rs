@@ -92,7 +92,7 @@ mod alone {
 
         /// The emulator answers some 300 calls a second.
         fn walks(&self) -> u64 {
-            2
+            1
         }
 
         fn skips(&self) -> &'static [(&'static str, &'static str)] {
@@ -198,7 +198,7 @@ mod with_sqs {
 
         /// The emulator answers some 300 calls a second.
         fn walks(&self) -> u64 {
-            2
+            1
         }
 
         fn skips(&self) -> &'static [(&'static str, &'static str)] {

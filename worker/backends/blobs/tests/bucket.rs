@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -34,7 +35,9 @@ fn bucket(encryption: Encryption, max_bytes: u64) -> S3Blobs {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     // reqwest takes the process's provider, which the binary installs first of all.
     let _was_there = rustls::crypto::ring::default_provider().install_default();
-    let bucket = format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    // Not the number of the process: an emulator outlives many, and numbers come again.
+    let random = RandomState::new().build_hasher().finish();
+    let bucket = format!("test-{random:016x}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let made = request("PUT", &format!("/{bucket}"));
     assert!(made.starts_with("HTTP/1.1 200"), "{made}");
     let settings = S3Settings { bucket, encryption, max_bytes, ..S3Settings::default() };

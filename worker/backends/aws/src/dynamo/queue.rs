@@ -10,7 +10,7 @@ use flotilla_core::clock::{Timestamp, after};
 use flotilla_core::ids::{JobId, WorkerId};
 use flotilla_core::queue::{
     Capabilities, Claimed, Claims, Enqueued, Extension, HousekeepPolicy, Housekeeping, LaneDemand,
-    Lease, NewJob, Queue, QueueError, Settled, Settlement,
+    Lease, NewJob, Queue, QueueError, Settled, Settlement, Verdict,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::watch;
@@ -329,6 +329,11 @@ impl Queue for Dynamo {
         now: Timestamp,
     ) -> Result<Vec<Settled>, QueueError> {
         self.bounded(done.len())?;
+        for one in done {
+            if let Verdict::Await { children, .. } = &one.verdict {
+                self.known.note(&self.db, children.iter()).await?;
+            }
+        }
         let ids: Vec<JobId> = done.iter().map(|one| one.held.id).collect();
         let rows = self.db.rows(&ids).await?;
         // What changes one parent or one line goes one after the other.

@@ -17,15 +17,12 @@ use tokio::time::Instant;
 use super::publish::{CLAIM, CLAIMS};
 use super::wire::Handle;
 use super::{BATCH, LONGEST_LEASE, Shared, seconds};
-use crate::connect::failed;
+use crate::connect::{ANSWER, failed};
 
 /// The shortest poll that waits: SQS counts in seconds.
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
 /// The longest poll SQS knows.
 const LONGEST_POLL: Duration = Duration::from_secs(20);
-
-/// How long a call may wait for an answer beyond its own time.
-const ANSWER: Duration = Duration::from_secs(5);
 
 /// What polls have brought and nobody has taken yet.
 #[derive(Debug, Default)]

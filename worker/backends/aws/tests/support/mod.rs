@@ -4,6 +4,7 @@
 //! one of them. Else each test process starts a private one through `worker/scripts/aws.sh hold`,
 //! which stops it and deletes its folder when this process ends, however it ends.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
@@ -89,12 +90,12 @@ pub(crate) async fn config(region: String) -> SdkConfig {
 /// A region nobody else uses: a store of its own in the emulator.
 pub(crate) fn region() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    // Not the number of the process: an emulator outlives many, and numbers come again.
+    let random = RandomState::new().build_hasher().finish();
+    format!("test-{random:016x}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A number no other handle of this process gets.
+/// A number no other handle gets.
 pub(crate) fn seed() -> u64 {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let n = NEXT.fetch_add(1, Ordering::Relaxed) as u64;
-    u64::from(std::process::id()) << 32 | n
+    RandomState::new().build_hasher().finish()
 }
