@@ -10,7 +10,7 @@ use flotilla_core::flow::Flow;
 use flotilla_core::limit::{LimitKey, Rule};
 use flotilla_core::queue::QueueError;
 use flotilla_core::records::{Filter, JobRecord, LaneInfo, Page, Records};
-use flotilla_core::{JobId, Payload, Registry, State, Timestamp};
+use flotilla_core::{DeadClass, JobId, Payload, Registry, State, Timestamp};
 use serde::Serialize;
 
 use crate::traffic::{self, BreakerInfo, LimitInfo};
@@ -176,10 +176,16 @@ fn reason(record: &JobRecord) -> &str {
 fn dead(record: &JobRecord) -> String {
     let class = record.class.map_or("dead", |class| class.name());
     let error = record.errors.last().map_or_else(|| reason(record), |error| &error.error);
-    format!(
-        "it is a dead letter ({class}): {error}; `flotilla dead replay {}` runs it again",
-        record.id
-    )
+    let id = record.id;
+    let advice = if record.class == Some(DeadClass::OutcomeUnknown) {
+        // A replay could do the irreversible thing a second time; it is refused.
+        format!(
+            "find out whether it was done; `flotilla dead discard {id}` if it was, else enqueue it anew"
+        )
+    } else {
+        format!("`flotilla dead replay {id}` runs it again")
+    };
+    format!("it is a dead letter ({class}): {error}; {advice}")
 }
 
 fn running(record: &JobRecord, now: Timestamp, because: &mut Vec<String>) {
