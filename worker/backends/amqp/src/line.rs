@@ -177,6 +177,12 @@ impl Line {
         (wanted > state.prefetch).then_some(wanted)
     }
 
+    /// Whether the broker hands over no more until something is acked.
+    pub(crate) fn is_full(&self) -> bool {
+        let state = lock(&self.state);
+        state.acks.len() >= usize::from(state.prefetch)
+    }
+
     /// Up to `slots` messages, fetched one by one: nothing is handed over ahead.
     pub(crate) async fn fetch(&self, slots: usize) -> lapin::Result<Vec<Delivery>> {
         let mut fetched = Vec::new();

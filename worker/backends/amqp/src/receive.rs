@@ -16,8 +16,9 @@ use crate::{Amqp, lock, message, topology};
 
 /// A receipt is the number of the line, then the tag of the delivery in so many bits.
 const TAG_BITS: u32 = 40;
-/// How long a thorough look waits for messages the broker says it has.
-const LOOKS: usize = 50;
+/// How often a thorough look asks for messages the broker says it has and may hand over: they are
+/// on their way, so the bound is only for a broker that misbehaves.
+const LOOKS: usize = 1000;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
 /// Names a delivery.
@@ -92,7 +93,7 @@ impl Amqp {
                 }
                 let waiting = line.waiting().await?;
                 got.extend(line.pop(demand.slots - got.len()));
-                if waiting == 0 {
+                if waiting == 0 || line.is_full() {
                     break;
                 }
                 tokio::time::sleep(BETWEEN_LOOKS).await;
