@@ -41,7 +41,7 @@ def systems(options, services):
     for name, jobs, command in [
         (OURS, 60_000, [str(options.ours)]),
         ("graphile", 20_000, ["node", str(HERE / "graphile/bench.mjs")]),
-        ("pgboss", 20_000, ["node", str(HERE / "pgboss/bench.mjs")]),
+        ("pgboss", 20_000, [str(HERE / "pgboss/node_modules/.bin/node"), str(HERE / "pgboss/bench.mjs")]),
         ("procrastinate", 1_000, [*python, str(HERE / "procrastinate/bench.py")]),
     ]:
         if name not in options.skip and (not options.only or name in options.only):
