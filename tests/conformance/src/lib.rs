@@ -23,15 +23,18 @@ pub mod lease;
 pub mod model;
 pub mod order;
 pub mod outbox;
+mod ports;
 pub mod records;
 mod scene;
 pub mod settle;
 pub mod shared;
 pub mod store;
+pub mod tls;
 pub mod unique;
 
 pub use harness::{BlobHarness, Harness, Need, Ports, StoreHarness};
 pub use model::model_agreement;
+pub use ports::free_ports;
 
 /// Makes one test per case of `Queue`, `Records`, `Fleet`, `Cells` and `Outbox`, in a module per group.
 ///

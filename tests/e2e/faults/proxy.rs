@@ -1,5 +1,6 @@
 //! A TCP proxy of the tests' own: cuts and delays connections between a fleet and its servers.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +16,9 @@ pub(crate) struct Proxy {
 
 #[derive(Default)]
 struct State {
-    open: Mutex<Vec<TcpStream>>,
+    /// By a number of their own, so that they can be cut.
+    open: Mutex<BTreeMap<u64, [TcpStream; 2]>>,
+    next: AtomicU64,
     /// Milliseconds that each piece waits before it goes on.
     delay: AtomicU64,
     /// Bytes that still pass before every connection is cut; 0: no limit.
@@ -75,13 +78,22 @@ impl Drop for Proxy {
 
 impl State {
     fn join(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
-        let pairs = [(&client, &server), (&server, &client)];
-        for (from, to) in pairs {
-            let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { return };
+        let number = self.next.fetch_add(1, Ordering::SeqCst);
+        let twice = |stream: &TcpStream| Some([stream.try_clone().ok()?, stream.try_clone().ok()?]);
+        let (Some([up, kept_client]), Some([down, kept_server])) = (twice(&client), twice(&server))
+        else {
+            return;
+        };
+        let mut open = self.open.lock().expect("nothing panics with it");
+        open.insert(number, [kept_client, kept_server]);
+        for (from, to) in [(client, down), (server, up)] {
             let state = Arc::clone(self);
-            thread::spawn(move || state.pump(from, to));
+            thread::spawn(move || {
+                state.pump(from, to);
+                // HTTP makes thousands of connections: those that ended are let go.
+                state.open.lock().expect("nothing panics with it").remove(&number);
+            });
         }
-        self.open.lock().expect("nothing panics with it").extend([client, server]);
     }
 
     /// One direction, until either side is gone.
@@ -117,7 +129,8 @@ impl State {
     }
 
     fn cut(&self) {
-        for stream in self.open.lock().expect("nothing panics with it").drain(..) {
+        let open = std::mem::take(&mut *self.open.lock().expect("nothing panics with it"));
+        for stream in open.into_values().flatten() {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }

@@ -1,7 +1,7 @@
 //! Servers of a test's own, made by the scripts that `make test` uses, that can be stopped and
 //! started again on the same port and folder.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -34,8 +34,7 @@ impl Server {
         settings: &'static [&'static str],
     ) -> Result<Self, String> {
         let dir = std::env::temp_dir().join(format!("flotilla-{name}-{}", std::process::id()));
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).map(|a| a.port());
-        let port = port.map_err(|e| e.to_string())?;
+        let port = flotilla_conformance::free_ports(3);
         let mut server = Self { script, dir, port, settings, url: String::new() };
         server.url = server.run()?;
         Ok(server)

@@ -1,14 +1,10 @@
-//! A broker of its own that is cut off and restarted while jobs are made and done: none is lost,
-//! none is done twice by its record, and nobody has to help.
+//! A broker of its own that is cut off, restarted, out of memory or impatient while jobs are made
+//! and done: none is lost, none is done twice by its record, and nobody has to help.
 
 #[expect(dead_code, reason = "each test binary uses its part of the module")]
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,63 +17,12 @@ use flotilla_core::records::{Filter, Records};
 use flotilla_core::state::State;
 use flotilla_memory::Memory;
 
-use support::{LANE, LEASE, Nothing, claim, complete, job};
+use support::server::Server;
+use support::{LANE, LEASE, Nothing, claim, claim_until, complete, job};
 
 const JOBS: usize = 600;
 /// Looks, 50 ms apart, after which nothing more is expected: five minutes.
 const PATIENCE: usize = 6000;
-
-/// A broker that ends with the test.
-struct Server {
-    folder: PathBuf,
-    port: u16,
-    holder: Child,
-    url: String,
-}
-
-fn script() -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
-    Command::new(root.join("worker/scripts/rabbitmq.sh"))
-}
-
-impl Server {
-    fn start() -> Self {
-        let folder = std::env::temp_dir().join(format!("flotilla-mq-{}", std::process::id()));
-        let port = free_port();
-        let mut holder = script()
-            .args(["hold", &folder.to_string_lossy(), &port.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("worker/scripts/rabbitmq.sh runs");
-        let mut url = String::new();
-        let output = holder.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut url).expect("it says its address");
-        let url = url.trim().to_owned();
-        assert!(url.starts_with("amqp://"), "the broker did not start");
-        Self { folder, port, holder, url }
-    }
-
-    fn run(&self, arguments: &[&str]) {
-        let folder = self.folder.to_string_lossy().into_owned();
-        let done = script().args([arguments[0], &folder]).args(&arguments[1..]).output();
-        let done = done.expect("worker/scripts/rabbitmq.sh runs");
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.holder.stdin.take());
-        let _stopped = self.holder.wait();
-    }
-}
-
-/// Three ports in a row are used; the two above are most likely free too.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it has an address").port().saturating_sub(3)
-}
 
 /// How often each job was completed.
 type Ledger = Arc<Mutex<BTreeMap<JobId, u32>>>;
@@ -125,7 +70,7 @@ async fn done(ledger: &Ledger, wanted: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cut_connections_and_restarts_lose_nothing_and_need_no_help() {
-    let server = tokio::task::spawn_blocking(Server::start).await.unwrap();
+    let server = tokio::task::spawn_blocking(|| Server::start(&[])).await.unwrap();
     let server = Arc::new(server);
     let now = ManualClock::default().now();
     let broker = Amqp::connect(Settings::new(server.url.clone())).await.unwrap();
@@ -169,4 +114,68 @@ async fn cut_connections_and_restarts_lose_nothing_and_need_no_help() {
     assert_eq!(twice, 0, "an outcome is recorded once");
     let completed = Filter { states: vec![State::Completed], ..Filter::default() };
     assert_eq!(queue.count(&completed).await.unwrap(), JOBS as u64);
+}
+
+/// The usual settings, not patient with the broker.
+async fn pair(server: &Server) -> Arc<Brokered<Amqp, Memory>> {
+    let amqp =
+        Settings { answer_timeout: Duration::from_secs(3), ..Settings::new(server.url.clone()) };
+    let broker = Amqp::connect(amqp).await.expect("the broker is there");
+    let store = Arc::new(Memory::new(flotilla_memory::Settings::default()));
+    let settings = flotilla_brokered::Settings {
+        stale: Duration::ZERO,
+        sweep_every: Duration::ZERO,
+        ..flotilla_brokered::Settings::new("rabbitmq+memory")
+    };
+    Arc::new(Brokered::new(broker, store, Arc::new(Nothing), settings))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_out_of_memory_stops_no_enqueue_and_no_running_job() {
+    let server = Arc::new(tokio::task::spawn_blocking(|| Server::start(&[])).await.unwrap());
+    let now = ManualClock::default().now();
+    let queue = pair(&server).await;
+    make(&*queue, 0, 4, now).await;
+    let held = claim_until(&*queue, &LANE, 2, now).await;
+    assert_eq!(held.len(), 2);
+
+    server.control(&["set_vm_memory_high_watermark", "absolute", "1MB"]).await;
+    make(&*queue, 4, 8, now).await;
+    for job in &held {
+        assert_eq!(complete(&*queue, job, now).await, Settled::Applied, "acks still go through");
+    }
+
+    server.control(&["set_vm_memory_high_watermark", "0.9"]).await;
+    let ledger = Ledger::default();
+    let tasks = [
+        tokio::spawn(work(Arc::<Brokered<_, _>>::clone(&queue), Arc::clone(&ledger), now)),
+        tokio::spawn(keep_house(Arc::<Brokered<_, _>>::clone(&queue), now)),
+    ];
+    done(&ledger, 6).await;
+    tasks.iter().for_each(|task| task.abort());
+    assert!(ledger.lock().unwrap().values().all(|n| *n == 1), "each of the others once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_outlasts_the_consumer_timeout_is_settled_and_runs_once() {
+    let server = Arc::new(tokio::task::spawn_blocking(|| Server::start(&[])).await.unwrap());
+    // The broker closes the channel of who does not ack within a second or two.
+    for setting in ["consumer_timeout", "channel_tick_interval"] {
+        let expression = format!("application:set_env(rabbit, {setting}, 1000).");
+        server.control(&["eval", &expression]).await;
+    }
+    let now = ManualClock::default().now();
+    let queue = pair(&server).await;
+    make(&*queue, 0, 1, now).await;
+    let held = claim_until(&*queue, &LANE, 1, now).await;
+    assert_eq!(held.len(), 1);
+
+    tokio::time::sleep(Duration::from_secs(8)).await; // the broker's time, not ours
+    make(&*queue, 1, 2, now).await;
+    let other = claim_until(&*queue, &LANE, 1, now).await;
+    assert_eq!(other.iter().map(|job| job.held.id).collect::<Vec<_>>(), [job("1", now).id]);
+    for job in held.iter().chain(&other) {
+        assert_eq!(complete(&*queue, job, now).await, Settled::Applied);
+    }
+    assert!(claim(&*queue, &LANE, 5, now).await.is_empty(), "what came again was over");
 }

@@ -62,6 +62,20 @@ impl Objects {
         found.bytes().await.map_err(failed(key))
     }
 
+    pub(crate) async fn part(
+        &self,
+        key: &BlobKey,
+        from: u64,
+        length: u64,
+    ) -> Result<Bytes, BlobError> {
+        let size = self.size(key).await?.ok_or_else(|| BlobError::NotFound(key.clone()))?;
+        let range = from.min(size)..from.saturating_add(length).min(size);
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        self.store.get_range(&place(key), range).await.map_err(failed(key))
+    }
+
     pub(crate) async fn size(&self, key: &BlobKey) -> Result<Option<u64>, BlobError> {
         let found = self.find(&place(key)).await.map_err(failed(key))?;
         Ok(found.map(|meta| meta.size))

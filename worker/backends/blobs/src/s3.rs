@@ -162,6 +162,10 @@ impl Blobs for S3Blobs {
         self.objects.get(key, max_bytes).await
     }
 
+    async fn part(&self, key: &BlobKey, from: u64, length: u64) -> Result<Bytes, BlobError> {
+        self.objects.part(key, from, length).await
+    }
+
     async fn size(&self, key: &BlobKey) -> Result<Option<u64>, BlobError> {
         self.objects.size(key).await
     }

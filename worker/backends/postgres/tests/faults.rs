@@ -38,7 +38,8 @@ struct Server {
 
 impl Server {
     fn start(name: &str, folder: PathBuf, settings: &[&str]) -> Self {
-        let (place, port) = (folder.to_string_lossy().into_owned(), support::free_port());
+        let (place, port) =
+            (folder.to_string_lossy().into_owned(), flotilla_conformance::free_ports(1));
         let mut words = vec!["start".to_owned(), place, port.to_string()];
         words.extend(settings.iter().map(|&setting| setting.to_owned()));
         let done = support::script().args(words).output().expect("the script runs");

@@ -281,7 +281,7 @@ async fn an_enqueue_wakes_other_processes() {
 
 #[tokio::test]
 async fn a_wrong_password_or_port_says_what_to_do_and_not_the_password() {
-    let closed = support::free_port();
+    let closed = flotilla_conformance::free_ports(1);
     let url = format!("postgres://flotilla:hunter2@127.0.0.1:{closed}/postgres");
     let error = Postgres::connect(Settings::new(url)).await.expect_err("nobody listens");
     assert_eq!(error.kind, QueueErrorKind::Unavailable);
@@ -295,7 +295,7 @@ async fn a_wrong_password_or_port_says_what_to_do_and_not_the_password() {
 async fn a_restart_of_the_server_needs_nothing_from_the_caller() {
     let folder = support::folder("restart");
     let place = folder.to_string_lossy().into_owned();
-    let port = support::free_port().to_string();
+    let port = flotilla_conformance::free_ports(1).to_string();
     let run = |words: &[&str]| {
         let done = support::script().args(words).output().expect("the script runs");
         done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())

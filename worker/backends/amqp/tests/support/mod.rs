@@ -3,6 +3,8 @@
 //! `FLOTILLA_TEST_AMQP_URL` and `FLOTILLA_TEST_POSTGRES_URL` name servers that are there;
 //! `worker/scripts/test.sh` starts both. They take too long to be started for each test.
 
+pub(crate) mod server;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -6,7 +6,6 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -29,7 +28,11 @@ fn emulator() -> &'static Result<String, String> {
             let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/aws.sh");
             let folder = std::env::temp_dir().join(format!("flotilla-aws-{}", std::process::id()));
             let mut child = Command::new(script)
-                .args(["hold", &folder.to_string_lossy(), &free_port().to_string()])
+                .args([
+                    "hold",
+                    &folder.to_string_lossy(),
+                    &flotilla_conformance::free_ports(1).to_string(),
+                ])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::inherit())
@@ -48,12 +51,6 @@ fn first_line(child: &mut Child) -> Option<String> {
     let mut line = String::new();
     BufReader::new(child.stdout.take()?).read_line(&mut line).ok()?;
     Some(line.trim().to_owned()).filter(|line| !line.is_empty())
-}
-
-/// A port nobody listens on now.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it has an address").port()
 }
 
 /// The address of the emulator; without one the test process says so and ends, skipped.

@@ -5,7 +5,6 @@
 //! it and deletes its folder when this process ends, however it ends.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -21,7 +20,11 @@ fn server() -> &'static Result<String, String> {
         _ => {
             let folder = std::env::temp_dir().join(format!("flotilla-pg-{}", std::process::id()));
             let mut child = script()
-                .args(["hold", &folder.to_string_lossy(), &free_port().to_string()])
+                .args([
+                    "hold",
+                    &folder.to_string_lossy(),
+                    &flotilla_conformance::free_ports(1).to_string(),
+                ])
                 .args(["fsync=off", "full_page_writes=off"])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -47,12 +50,6 @@ pub(crate) fn first_line(child: &mut Child) -> Option<String> {
     let mut line = String::new();
     BufReader::new(child.stdout.take()?).read_line(&mut line).ok()?;
     Some(line.trim().to_owned()).filter(|line| !line.is_empty())
-}
-
-/// A port nobody listens on now.
-pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it has an address").port()
 }
 
 /// The address of the server; without one the test process says so and ends, skipped.

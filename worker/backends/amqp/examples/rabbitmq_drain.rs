@@ -1,6 +1,6 @@
 //! Measures RabbitMQ with records in PostgreSQL at the port itself, and a bare consumer beside it.
 //!
-//! `cargo run --release -p flotilla-amqp --example drain -- AMQP_URL POSTGRES_URL [jobs] [mode]`.
+//! `cargo run --release -p flotilla-amqp --example rabbitmq_drain -- AMQP_URL POSTGRES_URL [jobs] [mode]`.
 //! Modes: `records` (a record for each job), `failures` (records for failures only), `raw` (lapin
 //! with confirms, 1,000 prefetched, 100 acks to a frame), `latency` (pickup at 500 jobs/s, with
 //! records); `all` (default). Makes the schema `flotilla_drain` and queues beginning with

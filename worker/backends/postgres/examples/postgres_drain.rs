@@ -1,6 +1,6 @@
 //! Measures the port itself, without the engine: enqueue rate, drain rate, pickup latency.
 //!
-//! `cargo run --release -p flotilla-postgres --example drain -- URL [jobs] [mode] [workers]`. Modes:
+//! `cargo run --release -p flotilla-postgres --example postgres_drain -- URL [jobs] [mode] [workers]`. Modes:
 //! `all` (default); `enqueue`, `work` and `latency` do only that part. `workers` claimers share the
 //! one lane, each with connections of its own. Makes the schema `flotilla_drain` and leaves it.
 

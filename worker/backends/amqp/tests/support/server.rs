@@ -1,0 +1,64 @@
+//! A broker of a test's own, for tests that stop it, starve it or configure it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+/// A broker that ends with the test.
+pub(crate) struct Server {
+    folder: PathBuf,
+    pub(crate) port: u16,
+    holder: Child,
+    pub(crate) url: String,
+}
+
+fn script() -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    Command::new(root.join("worker/scripts/rabbitmq.sh"))
+}
+
+impl Server {
+    /// Starts one with these lines in its configuration, `name=value`.
+    pub(crate) fn start(settings: &[&str]) -> Self {
+        let port = flotilla_conformance::free_ports(3);
+        let folder =
+            std::env::temp_dir().join(format!("flotilla-mq-{}-{port}", std::process::id()));
+        let mut holder = script()
+            .args(["hold", &folder.to_string_lossy(), &port.to_string()])
+            .args(settings)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("worker/scripts/rabbitmq.sh runs");
+        let mut url = String::new();
+        let output = holder.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut url).expect("it says its address");
+        let url = url.trim().to_owned();
+        assert!(url.starts_with("amqp://"), "the broker did not start");
+        Self { folder, port, holder, url }
+    }
+
+    /// Runs the script on it: `stop`, `start`, `ctl`.
+    pub(crate) fn run(&self, arguments: &[&str]) {
+        let folder = self.folder.to_string_lossy().into_owned();
+        let done = script().args([arguments[0], &folder]).args(&arguments[1..]).output();
+        let done = done.expect("worker/scripts/rabbitmq.sh runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// One command of its control program.
+    pub(crate) async fn control(self: &Arc<Self>, words: &[&str]) {
+        let (server, words) = (Arc::clone(self), words.iter().map(ToString::to_string));
+        let words: Vec<String> = std::iter::once("ctl".into()).chain(words).collect();
+        let run = move || server.run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        tokio::task::spawn_blocking(run).await.expect("the command works");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.holder.stdin.take());
+        let _stopped = self.holder.wait();
+    }
+}
