@@ -16,7 +16,8 @@ fill() {
     sql -c "SET search_path = flotilla_bench" -c "TRUNCATE job, fair" -c "
         INSERT INTO job (id, state, lane, priority, tag, at, enqueued_at, run_at, finished_at, kind, tenant,
                          max_attempts, version, payload)
-        SELECT gen_random_uuid(), CASE WHEN n <= $1 / 2 THEN 5 ELSE 1 END, 'default', 5, n,
+        SELECT (lpad(to_hex(n), 12, '0') || '70008000000000000000')::uuid, -- in the order of time, as job ids are
+               CASE WHEN n <= $1 / 2 THEN 5 ELSE 1 END, 'default', 5, n,
                CASE WHEN n <= $1 / 2 THEN 4000000000000000 + n ELSE n END, n, n,
                CASE WHEN n <= $1 / 2 THEN n END, 'bench.noop', 'default', 3, 1,
                convert_to(repeat('x', 190), 'UTF8')

@@ -16,6 +16,6 @@ for peer in celery dramatiq; do
     "$cache/venv/bin/pip" install --quiet --requirement "$bench/$peer/requirements.txt"
 done
 target=${CARGO_TARGET_DIR:-$PWD/target}
-CARGO_TARGET_DIR=$target cargo build --quiet --release -p flotilla-amqp --example drain
+CARGO_TARGET_DIR=$target cargo build --quiet --release -p flotilla-amqp --example rabbitmq_drain
 
-exec python3 -B "$bench/rabbitmq_peers.py" --ours "$target/release/examples/drain" --python "$cache/venv/bin/python" "$@"
+exec python3 -B "$bench/rabbitmq_peers.py" --ours "$target/release/examples/rabbitmq_drain" --python "$cache/venv/bin/python" "$@"

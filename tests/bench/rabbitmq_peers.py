@@ -2,7 +2,8 @@
 
 Started by rabbitmq-peers.sh, which installs them. Prints medians of the rounds, and ratios.
 Ours writes a record for each job (records) or for failures only (failures) and answers an enqueue when it
-is durable; the peers keep their messages in durable classic queues and write no results.
+is durable; the peers keep their messages in durable classic queues and write no results, or (+results) each
+result where they can: Celery to PostgreSQL, Dramatiq to Redis with an append-only file synced every second.
 """
 
 import argparse
@@ -19,7 +20,8 @@ from pathlib import Path
 from peers import HERE, Services
 
 # Ours divided by the other's drain rate: at least this.
-GOALS = [("records", "celery", 5.0), ("records", "dramatiq", 1.0), ("failures", "raw", 0.5)]
+GOALS = [("records", "celery", 5.0), ("records", "celery+results", 5.0), ("records", "dramatiq", 1.0),
+         ("records", "dramatiq+results", 1.0), ("failures", "raw", 0.5)]
 LINE = re.compile(r"^(raw lapin|failures only|records): (publish|enqueue|drain)[^:]*: (\d+)/s$")
 NAMES = {"raw lapin": "raw", "failures only": "failures", "records": "records"}
 P99 = re.compile(r"^pickup after the answer .* p50 (\S+) .* p99 (\S+) max")
@@ -45,8 +47,10 @@ def ours(program, amqp, postgres, jobs):
     return figures
 
 
-def peer(python, name, amqp, folder, jobs, pickups):
+def peer(python, name, amqp, results, folder, jobs, pickups):
     environment = {**os.environ, "AMQP_URL": amqp, "STARTED_LOG": str(folder / f"{name}.started")}
+    if results:
+        environment["RESULTS_URL"] = results
 
     def call(mode, count):
         command = [python, "-W", "ignore", "-B", "bench.py", mode, str(count)]
@@ -74,12 +78,16 @@ def main():
         amqp = f"amqp://guest:guest@127.0.0.1:{port}/%2f"
         _, port = services.postgres()
         postgres = f"postgres://bench@127.0.0.1:{port}/postgres"
+        _, redis = services.redis("everysec")
+        results = {"celery": f"db+postgresql+psycopg://bench@127.0.0.1:{port}/postgres",
+                   "dramatiq": f"redis://127.0.0.1:{redis}"}
         for _ in range(rounds):
             for name, figures in ours(options.ours, amqp, postgres, 100_000 // scale).items():
                 measured.setdefault(name, []).append(figures)
             for name, jobs in [("celery", 5_000), ("dramatiq", 10_000)]:
-                figures = peer(options.python, name, amqp, folder, jobs // scale, 2_500 // scale)
-                measured.setdefault(name, []).append(figures)
+                for suffix, url in [("", None), ("+results", results[name])]:
+                    figures = peer(options.python, name, amqp, url, folder, jobs // scale, 2_500 // scale)
+                    measured.setdefault(name + suffix, []).append(figures)
     finally:
         services.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -91,7 +99,7 @@ def main():
     def shown(value, digits=0):
         return "–" if value is None else f"{value:,.{digits}f}"
 
-    row = "{:<10} {:>12} {:>12} {:>9} {:>9}".format
+    row = "{:<17} {:>12} {:>12} {:>9} {:>9}".format
     print(row("system", "enqueue /s", "drain /s", "p50 ms", "p99 ms"))
     for name in measured:
         print(row(name, shown(median(name, "enqueue")), shown(median(name, "drain")), shown(median(name, "p50"), 2),

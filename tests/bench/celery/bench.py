@@ -2,6 +2,7 @@
 
 python bench.py enqueue N | drain N | pickup N      prints one line of JSON
 
+With $RESULTS_URL, results are written there (Celery's own back-ends).
 The worker's processes append (number, time of start) to the file $STARTED_LOG, a record per job.
 """
 
@@ -25,7 +26,8 @@ app.conf.update(
     task_default_queue="bench",
     task_default_delivery_mode="persistent",
     task_acks_late=True,
-    task_ignore_result=True,
+    task_ignore_result="RESULTS_URL" not in os.environ,
+    result_backend=os.environ.get("RESULTS_URL"),
     worker_prefetch_multiplier=50,
 )
 
@@ -40,6 +42,7 @@ def noop(n, text):
     if started_log is None:
         started_log = os.open(STARTED, os.O_WRONLY | os.O_APPEND)
     os.write(started_log, RECORD.pack(n, time.monotonic()))
+    return n
 
 
 def publish(n, producer):

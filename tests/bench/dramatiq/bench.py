@@ -2,6 +2,7 @@
 
 python bench.py enqueue N | drain N | pickup N      prints one line of JSON
 
+With $RESULTS_URL, results are written to that Redis.
 The worker's processes append (number, time of start) to the file $STARTED_LOG, a record per job.
 """
 
@@ -17,21 +18,26 @@ from pathlib import Path
 
 import dramatiq
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
+from dramatiq.results import Results
+from dramatiq.results.backends import RedisBackend
 
 broker = RabbitmqBroker(url=os.environ["AMQP_URL"], confirm_delivery=True)
 dramatiq.set_broker(broker)
+if "RESULTS_URL" in os.environ:
+    broker.add_middleware(Results(backend=RedisBackend(url=os.environ["RESULTS_URL"])))
 
 STARTED = Path(os.environ["STARTED_LOG"])
 RECORD = struct.Struct("qd")
 started_log = None
 
 
-@dramatiq.actor(queue_name="bench-dramatiq")
+@dramatiq.actor(queue_name="bench-dramatiq", **({"store_results": True} if "RESULTS_URL" in os.environ else {}))
 def noop(n, text):
     global started_log
     if started_log is None:
         started_log = os.open(STARTED, os.O_WRONLY | os.O_APPEND)
     os.write(started_log, RECORD.pack(n, time.monotonic()))
+    return n
 
 
 def publish(n):

@@ -1,5 +1,5 @@
 // sharp makes the five usual thumbnails of every picture in a folder, as `examples/thumbs.rs` does with ours.
-//   node bench.mjs best|naive|start DIR OUT REPEAT
+//   node bench.mjs best|naive|start DIR OUT REPEAT [jpeg|webp|avif]
 // best: one decode, shrunk while loading to just cover the largest size, to raw pixels; the five from those.
 // naive: a pipeline from the file for each size. start: loads sharp and ends.
 import { readdirSync } from 'node:fs';
@@ -16,7 +16,9 @@ const sizes = [
   { name: '320w', width: 320, withoutEnlargement: true },
   { name: '150x150', width: 150, height: 150, fit: 'cover' },
 ];
-const [mode, folder, out, repeat] = process.argv.slice(2);
+const [mode, folder, out, repeat, format = 'jpeg'] = process.argv.slice(2);
+// the peer's own defaults but for JPEG, where 80 is also ours
+const options = { jpeg: { quality: 80 }, webp: { quality: 75 }, avif: { quality: 50 } }[format];
 
 async function sources(path) {
   if (mode === 'naive') return () => sharp(path).autoOrient();
@@ -33,8 +35,8 @@ for (const file of mode === 'start' ? [] : readdirSync(folder).sort()) {
     for (let round = 0; round < Number(repeat); round++) {
       const source = await sources(join(folder, file));
       for (const { name, ...size } of sizes) {
-        const path = join(out, `${parse(file).name}.${name}.jpeg`);
-        const made = await source().resize(size).flatten({ background: '#fff' }).jpeg({ quality: 80 }).toFile(path);
+        const path = join(out, `${parse(file).name}.${name}.${format}`);
+        const made = await source().resize(size).flatten({ background: '#fff' }).toFormat(format, options).toFile(path);
         if (round === 0) bytes += made.size;
       }
     }

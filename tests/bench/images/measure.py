@@ -1,6 +1,7 @@
 """Runs the thumbnail programs in turns and prints medians and ratios; images.sh calls it.
 
     measure.py --thumbs PROGRAM --peer DIR --photos DIR --scratch DIR [--rounds N] [--repeat N]
+               [--format jpeg|webp|avif]
 """
 
 import argparse
@@ -36,6 +37,7 @@ def main():
         arguments.add_argument(f"--{name}", type=Path, required=True)
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--repeat", type=int, default=3)
+    arguments.add_argument("--format", choices=["jpeg", "webp", "avif"], default="jpeg")
     options = arguments.parse_args()
 
     shutil.rmtree(options.scratch, ignore_errors=True)
@@ -48,10 +50,10 @@ def main():
     repeat = str(options.repeat)
     script = options.peer / "bench.mjs"
     commands = {
-        "flotilla": [options.thumbs, photos, "--out", out, "--repeat", repeat],
-        "sharp best": ["node", script, "best", photos, out, repeat],
-        "sharp naive": ["node", script, "naive", photos, out, repeat],
-        "node start": ["node", script, "start", photos, out, repeat],
+        "flotilla": [options.thumbs, photos, "--out", out, "--repeat", repeat, "--format", options.format],
+        "sharp best": ["node", script, "best", photos, out, repeat, options.format],
+        "sharp naive": ["node", script, "naive", photos, out, repeat, options.format],
+        "node start": ["node", script, "start", photos, out, repeat, options.format],
     }
     results = {name: [] for name in commands}
     for _ in range(options.rounds):
@@ -61,7 +63,7 @@ def main():
 
     medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in results.items()}
     ours = medians["flotilla"]
-    print(f"{ours[3]:.0f} photos, five JPEG each, {repeat} times; medians of {options.rounds} rounds in turns, starts included")
+    print(f"{ours[3]:.0f} photos, five {options.format} each, {repeat} times; medians of {options.rounds} rounds in turns, starts included")
     print(f"{'':12} {'wall s':>8} {'CPU s':>8} {'RSS MiB':>8} {'bytes':>10} {'wall':>6} {'CPU':>6} {'RSS':>6} {'bytes':>6}")
     for name, row in medians.items():
         wall, cpu, rss, found, made = row

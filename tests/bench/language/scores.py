@@ -3,7 +3,8 @@
 import argparse, json, re, subprocess, tempfile
 from pathlib import Path
 
-# row, part, set, scorer of predict, script, its options, path into its answer, anchor, demand, note
+# row, part, set, scorer of predict, script, its options, path into its answer, anchor, demand, note, and
+# perhaps options of predict; `DATA/` in them is the data directory
 S = "sentiment"
 ROWS = [
     (1, "entities", "entities/twitter_conformance", "entities", "eval_entities", [], "pass", 2048, 2048, ""),
@@ -42,6 +43,24 @@ ROWS = [
     (19, "products", "ner/wnut17_dev", "ner", "eval_ner", ["--types", "product"], "F1", None, None, "product, dev"),
     (19, "products", "ner/wnut17_dev", "ner", "eval_ner", [], "F1", None, None, "all types, dev"),
     (19, "products", "ner/caption_products", "ner", "eval_ner", ["--types", "product"], "overlapF1", None, None, "captions"),
+    *[(13, "tags", f"keywords/{s}", "keywords", "eval_keywords", [], "F1@10", a, d, "")
+      for s, a, d in [("inspec", .245, .265), ("semeval2017", .263, .285), ("www", .111, .125), ("kdd", .111, .125),
+                      ("kpcrowd500", .174, .190), ("wikinews_fr", .229, .245), ("pt110", .196, .215)]],
+    *[(14, "tags", f"keywords/hashtags_{s}", "tags", "eval_keywords", ["--tags"], "F1@10", .0645, .10, "without history")
+      for s in ("test", "dev")],
+    (14, "tags", "keywords/hashtags_test", "tags", "eval_keywords", ["--tags"], "F1@10", .207, .23, "with dev as history",
+     ["--history", "DATA/keywords/hashtags_dev.jsonl"]),
+    (15, "tags", "keywords/stackexchange_test", "tags", "eval_keywords", [], "F1@10", .126, .16, "with valid as history",
+     ["--history", "DATA/keywords/stackexchange_valid.jsonl"]),
+    *[(16, "tags", f"categories/{s}_test", "category", "eval_category", [], "acc", a, d, "",
+       ["--train", f"DATA/categories/{s}_train.jsonl"])
+      for s, a, d in [("flipkart", .966, .970), ("fashion", .973, .976), ("pricerunner", .985, .987)]],
+    *[(16, "tags", f"categories/mwpd_{s}", "category", "eval_category", ["--mwpd"], "avg_weighted_f1", .891, .900, "",
+       ["--train", "DATA/categories/mwpd_train.jsonl"]) for s in ("test", "val")],
+    (17, "tags", "cta/annotated_captions", "annot", "eval_annot", [], "category_acc", .640, .80, ""),
+    *[(23, "tags", "captions/captions_dev", "seo", "eval_seo", [], c, a, .985, "") for c, a in [
+        ("title_len", .97), ("desc_len", .87), ("clean", None), ("differs", .41), ("kw_count", .84), ("kw_unique", None),
+        ("kw_grounded", None), ("title_has_kw", None), ("no_stuffing", None)]],
     (20, "products", "ner/caption_product_query", "product_query", "eval_product_query", [], "brand_recall", None, .97, ""),
     (20, "products", "ner/caption_product_query", "product_query", "eval_product_query", [], "model_recall", None, .90, ""),
     *[(21, "products", "cta/annotated_captions", "annot", "eval_annot", [], f, a, d, n) for f, a, d, n in [
@@ -57,14 +76,16 @@ def lookup(answer, path):
 
 
 def score(args, made, row):
-    _, _, name, scorer, script, options, path, *_ = row
+    _, _, name, scorer, script, options, path, _, _, _, *more = row
+    more = [word.replace("DATA", str(args.data)) for word in (more[0] if more else [])]
     gold = args.data / f"{name}.jsonl"
-    if (scorer, name) not in made:
-        pred = Path(made["folder"]) / f"{scorer}.{gold.name}"
+    key = (scorer, name, *more)
+    if key not in made:
+        pred = Path(made["folder"]) / f"{len(made)}.{scorer}.{gold.name}"
         with open(pred, "w") as out:
-            subprocess.run([args.bin / "predict", scorer, gold], stdout=out, check=True)
-        made[scorer, name] = pred
-    command = ["python3", args.data / "eval" / f"{script}.py", gold, made[scorer, name], *options]
+            subprocess.run([args.bin / "predict", scorer, gold, *more], stdout=out, stderr=subprocess.DEVNULL, check=True)
+        made[key] = pred
+    command = ["python3", args.data / "eval" / f"{script}.py", gold, made[key], *options]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().splitlines()
     if script == "eval_promo":
         return lookup({(p := line.split(" ", 1))[0]: json.loads(p[1]) for line in lines}, path)
@@ -73,6 +94,32 @@ def score(args, made, row):
 
 def show(value):
     return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def line(number, check, anchor, demand, ours, met):
+    print(f"| {number:2} | {check:56} | {anchor:>7} | {demand:>7} | {ours:>7} | {'met' if met else 'MISSED'} |", flush=True)
+
+
+def speed(args, captions):
+    for number, stage, anchor, demand in [(24, "all", 11800, 60000), (25, "tags", 2300, 20000)]:
+        command = [args.bin / "speed", captions, "5", stage]
+        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rate = re.search(rf"^{stage}\s+(\d+) captions.*p99 ([\d.]+) us", out, re.M)
+        line(number, f"captions/s of one core, {stage}", anchor, demand, rate[1], int(rate[1]) >= demand)
+        line(number, f"p99 in microseconds, {stage}", "-", 1000, rate[2], float(rate[2]) < 1000)
+
+
+def trends(args):
+    for reference in sorted((args.data / "trends").glob("reference_*.json")):
+        end = json.loads(reference.read_text()).get("window_end")
+        videos = args.data / "trends/tiktok_videos_2020.jsonl"
+        with tempfile.NamedTemporaryFile("w") as out:
+            options = ["--end", str(end)] if isinstance(end, int) else []
+            subprocess.run([args.bin / "predict", "trends", videos, *options], stdout=out, check=True)
+            command = ["python3", args.data / "eval/eval_trends.py", reference, out.name]
+            told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        for kind, rows in told.items():
+            line(22, f"{reference.stem} {kind} exact rows", "-", "1.000", show(rows["exact_rows"]), rows["exact_rows"] == 1.0)
 
 
 def main():
@@ -88,7 +135,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         made = {"folder": folder}
         for row in ROWS:
-            number, part, name, _, _, _, path, anchor, demand, note = row
+            number, part, name, _, _, _, path, anchor, demand, note, *_ = row
             if not wanted(part):
                 continue
             if not (args.data / f"{name}.jsonl").is_file():
@@ -98,14 +145,11 @@ def main():
             verdict = "" if demand is None or ours is None else "met" if ours >= demand else "MISSED"
             check = f"{name.split('/')[-1]} {path.split('.')[-1]}" + (f" ({note})" if note else "")
             print(f"| {number:2} | {check:56} | {show(anchor):>7} | {show(demand):>7} | {show(ours):>7} | {verdict} |", flush=True)
+    if wanted("tags"):
+        trends(args)
     captions = args.data / "captions/captions_dev.jsonl"
     if wanted("speed") and captions.is_file():
-        out = subprocess.run([args.bin / "speed", captions, "5", "all"], capture_output=True, text=True, check=True).stdout
-        rate = re.search(r"^all\s+(\d+) captions.*p99 ([\d.]+) us", out, re.M)
-        if rate:
-            for check, demand, ours, met in [("captions/s of one core, all fields", "60000", rate[1], int(rate[1]) >= 60000),
-                                             ("p99 in microseconds", "1000", rate[2], float(rate[2]) < 1000)]:
-                print(f"| 24 | {check:56} | {'11800' if demand == '60000' else '-':>7} | {demand:>7} | {ours:>7} | {'met' if met else 'MISSED'} |")
+        speed(args, captions)
     for name in sorted(absent):
         print(f"skipped: {name}.jsonl is not there")
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Our scores beside the anchors: predictions for every set of the data directory, judged by its scorers.
-#   tests/bench/language/scores.sh DATA [entities|prices|sentiment|language|products|speed ...]
+#   tests/bench/language/scores.sh DATA [entities|prices|sentiment|language|products|tags|speed ...]
 #
-# DATA holds the sets (entities/, prices/, sentiment/, langid/, ner/, cta/, captions/) and eval/*.py. A set
+# DATA holds the sets (entities/, prices/, sentiment/, langid/, ner/, cta/, captions/,
+# keywords/, categories/, trends/) and eval/*.py. A set
 # that is absent is named and left out. Anchors and demands are those of the goal table. Figures for
 # sets the models have learned from are marked: read the model cards for held-out ones.
 set -euo pipefail

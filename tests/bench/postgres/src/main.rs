@@ -1,8 +1,9 @@
 //! Our engine over our PostgreSQL backend on the server at $DATABASE_URL; prints one line of JSON.
 //!
-//!   bench-postgres enqueue N | single N | drain N | pickup N
+//!   bench-postgres enqueue N | single N | drain N | share N | churn N | pickup N
 //!
-//! `single` enqueues one by one from 50 callers. The handler does nothing.
+//! `single` enqueues one by one from 50 callers; `share` drains beside others until nothing is left;
+//! `churn` enqueues, drains, and prunes all that it kept but the last N. The handler does nothing.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +13,8 @@ use std::time::{Duration, Instant};
 use flotilla_core::clock::{Clock, SystemClock};
 use flotilla_core::handler::{Handler, JobContext};
 use flotilla_core::ops::Ops;
-use flotilla_core::{
-    Envelope, Job, JobError, Kind, Payload, Policy, Queue, Registry, SeededRng,
-};
+use flotilla_core::queue::HousekeepPolicy;
+use flotilla_core::{Envelope, Job, JobError, Kind, Payload, Policy, Queue, Registry, SeededRng};
 use flotilla_engine::{Engine, Ports, Running, Settings};
 use flotilla_postgres::Postgres;
 use schemars::JsonSchema;
@@ -39,7 +39,7 @@ impl Job for Noop {
     type Output = ();
 
     fn policy() -> Policy {
-        Policy { max_attempts: 3, ..Policy::default() }
+        Policy { max_attempts: 3, retention: Some(Duration::from_secs(3600)), ..Policy::default() }
     }
 }
 
@@ -88,8 +88,10 @@ fn envelope(n: usize) -> Outcome<Envelope> {
 impl Bench {
     async fn new(watched: usize) -> Outcome<Self> {
         let url = std::env::var("DATABASE_URL")?;
-        let settings =
-            flotilla_postgres::Settings { schema: SCHEMA.into(), ..flotilla_postgres::Settings::new(url) };
+        let settings = flotilla_postgres::Settings {
+            schema: SCHEMA.into(),
+            ..flotilla_postgres::Settings::new(url)
+        };
         Postgres::migrate(&settings).await?;
         let postgres = Postgres::connect(settings).await?;
         let moments = Arc::new(Moments::new(watched));
@@ -156,6 +158,35 @@ impl Bench {
         Ok(json!({ "drain_per_s": rate, "rss_mb": peak_mb() }))
     }
 
+    /// What this worker got done, and from when to when on the machine's clock.
+    async fn share(&self) -> Outcome<Value> {
+        let from = SystemClock.now();
+        let report = self.start(true)?.finished().await;
+        let until = SystemClock.now();
+        let at = |t: flotilla_core::Timestamp| t.as_microsecond() as f64 / 1e6;
+        Ok(json!({ "completed": report.completed, "from": at(from), "until": at(until) }))
+    }
+
+    /// Enqueue and drain, then prune what earlier rounds kept.
+    async fn churn(&self, jobs: usize) -> Outcome<Value> {
+        let kept_until = SystemClock.now();
+        self.enqueue(jobs).await?;
+        let begin = Instant::now();
+        let report = self.start(true)?.finished().await;
+        let rate = report.completed as f64 / begin.elapsed().as_secs_f64();
+        let policy = HousekeepPolicy { poison_after: 2, keep_dead: Duration::ZERO, batch: 5000 };
+        let now =
+            flotilla_core::clock::after(kept_until, Noop::policy().retention.unwrap_or_default());
+        let mut pruned = 0;
+        loop {
+            let done = self.postgres.housekeep(&policy, now).await?.pruned;
+            pruned += done;
+            if done == 0 {
+                return Ok(json!({ "drain_per_s": rate, "pruned": pruned }));
+            }
+        }
+    }
+
     async fn pickup(&self, jobs: usize) -> Outcome<Value> {
         let running = self.start(false)?;
         let mut tick = tokio::time::interval(Duration::from_secs(1) / PER_SECOND);
@@ -204,8 +235,14 @@ async fn main() -> Outcome<()> {
         "enqueue" => bench.enqueue(jobs).await?,
         "single" => bench.single(jobs).await?,
         "drain" => bench.drain(jobs).await?,
+        "share" => bench.share().await?,
+        "churn" => bench.churn(jobs).await?,
         "pickup" => bench.pickup(jobs).await?,
-        other => return Err(format!("{other}: expected enqueue, single, drain or pickup").into()),
+        other => {
+            return Err(
+                format!("{other}: expected enqueue, single, drain, share, churn or pickup").into()
+            );
+        }
     };
     println!("{figures}");
     Ok(())

@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# A 60-second narrated video: `flotilla try video.render` against the same scenes as one ffmpeg filter
+# graph (zoompan on twice the size, xfade, libass), in turn, with the same encoder settings and sound.
+#
+#   tests/bench/video.sh [RUNS]    default 3; FLOTILLA names the binary (an optimised one)
+#
+# Prints CPU seconds per second of video, wall time and size of each run, medians and ratios, what one
+# changed scene costs, and how far a zoom strays from its line (jitter, in pixels).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+runs=${1:-3}
+flotilla=$(realpath "${FLOTILLA:-target/release/flotilla}")
+[[ -x $flotilla ]] || { echo "video.sh: build first: cargo build --release -p flotilla -p flotilla-media" >&2; exit 1; }
+worker/scripts/media.sh
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+# Five stills, deliberately hard to encode: soft noise, grain, shapes.
+for n in 1 2 3 4 5; do
+    ffmpeg -hide_banner -loglevel error -y -f lavfi \
+        -i "mandelbrot=size=1024x1792:start_scale=0.$((n * 3)):rate=1,noise=alls=12:all_seed=$n,hue=h=$((n * 60))" \
+        -frames:v 1 -q:v 3 "$dir/$n.jpg"
+done
+
+python3 - "$dir" "$flotilla" "$runs" <<'PYTHON'
+import json, os, resource, shutil, statistics, subprocess, sys, time
+
+folder, flotilla, runs = sys.argv[1], sys.argv[2], int(sys.argv[3])
+words = ("the quick brown fox jumps over the lazy dog while seven bright lanterns drift along the quiet river "
+         "and every window in the little town begins to glow as evening settles softly on the hills").split()
+texts = [" ".join(words[(n * 5 + k) % len(words)] for k in range(34)).capitalize() + "." for n in range(5)]
+
+def payload(last=texts[4]):
+    scenes = [{"text": text, "image": {"path": f"{folder}/{n + 1}.jpg"}, "motion": "zoom_in"}
+              for n, text in enumerate(texts[:4] + [last])]
+    return {"scenes": scenes, "fps": 30, "captions": {"max_words": 4}}
+
+def measured(command, **more):
+    """CPU seconds of the command and all below it, wall seconds, output."""
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    done = subprocess.run(command, check=True, capture_output=True, text=True, **more)
+    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - begun
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu, wall, done.stdout
+
+def ours(job, out, fresh=True):
+    if fresh:
+        shutil.rmtree(out, ignore_errors=True)
+    file = f"{folder}/job.json"
+    json.dump(job, open(file, "w"))
+    env = dict(os.environ, FLOTILLA__VIDEO__HARDWARE="off")
+    cpu, wall, said = measured([flotilla, "try", "video.render", "--out", out, "--payload", f"@{file}"], env=env)
+    return cpu, wall, json.loads(said)["result"]
+
+def graph(result, out):
+    """The same in one filter graph: the captions and the sound are those of our video."""
+    command = ["ffmpeg", "-hide_banner", "-nostdin", "-loglevel", "error", "-y"]
+    parts, lengths = [], [scene["seconds"] for scene in result["scenes"]]
+    for n, seconds in enumerate(lengths):
+        frames = round((seconds + (0.4 if n + 1 < len(lengths) else 0)) * 30)
+        command += ["-i", f"{folder}/{n + 1}.jpg"]
+        parts.append(f"[{n}:v]scale=2160:3840:force_original_aspect_ratio=increase,crop=2160:3840,"
+                     f"zoompan=z='1+0.15*on/{frames}':x='iw/2-iw/zoom/2':y='ih/2-ih/zoom/2':d={frames}:"
+                     f"s=1080x1920:fps=30,format=yuv420p,setsar=1[s{n}]")
+    last, at = "s0", 0.0
+    for n in range(1, len(lengths)):
+        at += lengths[n - 1]
+        parts.append(f"[{last}][s{n}]xfade=transition=fade:duration=0.4:offset={at:.4f}[x{n}]")
+        last = f"x{n}"
+    parts.append(f"[{last}]ass={folder}/captions.ass[v]")
+    shutil.copy(f"{folder}/ours/{result['ass']}", f"{folder}/captions.ass")
+    command += ["-i", f"{folder}/ours/{result['video']}", "-filter_complex", ";".join(parts), "-map", "[v]",
+                "-map", f"{len(lengths)}:a", "-c:a", "copy", "-c:v", "libx264", "-preset", "veryfast", "-crf", "21",
+                "-profile:v", "high", "-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709",
+                "-movflags", "+faststart", out]
+    cpu, wall, _ = measured(command)
+    return cpu, wall, os.path.getsize(out)
+
+def jitter(file, seconds):
+    """Places of an edge pattern in a zoom, frame by frame, against a straight line: rms in pixels."""
+    raw = subprocess.run(["ffmpeg", "-hide_banner", "-loglevel", "error", "-i", file, "-vf", "crop=iw:2:0:ih/2,format=gray",
+                          "-t", str(seconds), "-f", "rawvideo", "-"], check=True, capture_output=True).stdout
+    width = 1080
+    rows = [raw[n * width * 2:n * width * 2 + width] for n in range(len(raw) // (width * 2))]
+    places = []
+    for row in rows:
+        half = row[width // 2:]
+        low, high = min(half), max(half)
+        places.append(sum((high - value) / max(high - low, 1) for value in half))
+    count = len(places)
+    xs = range(count)
+    mx, my = (count - 1) / 2, sum(places) / count
+    slope = sum((x - mx) * (y - my) for x, y in zip(xs, places)) / sum((x - mx) ** 2 for x in xs)
+    return (sum((y - my - slope * (x - mx)) ** 2 for x, y in zip(xs, places)) / count) ** 0.5
+
+rows = {"flotilla": [], "filter graph": []}
+for run in range(runs):
+    cpu, wall, result = ours(payload(), f"{folder}/ours")
+    length = result["seconds"]
+    rows["flotilla"].append((cpu / length, wall, result["bytes"]))
+    cpu, wall, size = graph(result, f"{folder}/graph.mp4")
+    rows["filter graph"].append((cpu / length, wall, size))
+print(f"{length:.1f} s of video, {runs} runs each, load {os.getloadavg()[0]:.1f}")
+middle = {}
+for name, found in rows.items():
+    middle[name] = [statistics.median(values) for values in zip(*found)]
+    cpu, wall, size = middle[name]
+    spread = f"{min(f[0] for f in found):.3f}-{max(f[0] for f in found):.3f}"
+    print(f"{name:14} {cpu:.3f} CPU s/s ({spread}), {wall:.1f} s wall, {size / 1e6:.1f} MB")
+ratio = [middle["filter graph"][k] / middle["flotilla"][k] for k in (0, 1, 2)]
+print(f"the filter graph takes {ratio[0]:.2f} times the CPU, {ratio[1]:.2f} times the time, {ratio[2]:.2f} times the bytes")
+print(f"loudness {result['loudness']['lufs']:.2f} LUFS, {result['loudness']['true_peak']:.2f} dBTP; {result['encoder']['why']}")
+whole = middle["flotilla"][1]
+_, wall, again = ours(payload(texts[4].replace("quick", "swift").replace("lazy", "tired")), f"{folder}/ours", fresh=False)
+made = sum(not scene["kept"] for scene in again["scenes"])
+print(f"one changed scene: {made} segment rendered, {wall / whole:.2f} of the whole time")
+
+# Jitter: an edge right of the middle moves outwards while the view zooms in.
+edge = f"{folder}/edge.png"
+subprocess.run(["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", "-f", "lavfi", "-i",
+                "color=black:size=1242x2208,format=gray,geq=lum='128+100*tanh((X-900)/8)'", "-frames:v", "1", edge], check=True)
+job = {"scenes": [{"image": {"path": edge}, "motion": "zoom_in", "seconds": 4}], "fps": 30}
+_, _, result = ours(job, f"{folder}/edge")
+print(f"jitter of our zoom: {jitter(folder + '/edge/' + result['video'], 4):.3f} px rms (coded)")
+PYTHON
