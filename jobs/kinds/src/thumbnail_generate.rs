@@ -7,8 +7,9 @@ use bytes::Bytes;
 use flotilla_core::blob::{BlobKey, Blobs};
 use flotilla_core::job::{Job, Policy};
 use flotilla_core::{Handler, JobContext, JobError, Kind, Lane, LimitKey};
+use flotilla_images::text::Fonts;
 use flotilla_images::{
-    Colour, Encoded, Focus, ImageError, Limits, Output, Request, SourceInfo, Workshop,
+    Colour, Encoded, Focus, ImageError, Limits, Output, Overlay, Request, SourceInfo, Workshop,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,28 +29,46 @@ pub struct ThumbnailGenerate {
     /// Colour behind transparent pixels and around padded pictures, `#rrggbb`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub background: Option<Colour>,
-    /// The point that `cover` keeps in view: `"centre"` or `{"x", "y"}`, each 0 to 1.
+    /// The point that `cover` keeps in view: `"auto"` (found in the picture), `"centre"` or
+    /// `{"x", "y"}`, each 0 to 1.
     #[serde(default)]
     pub focus: Focus,
+    /// What to put on the pictures, the first lowest: images, texts, badges.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overlays: Vec<Overlay<Source>>,
     /// Whether to make a ThumbHash and find the dominant colours.
     #[serde(default)]
     pub placeholder: bool,
+    /// Whether a JPEG or PNG that is cut off may give pictures that lack parts; else it is an error.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 impl ThumbnailGenerate {
-    fn request(&self) -> Request {
+    /// `images`: the bytes of each overlay, where it is an image.
+    fn request(&self, images: Vec<Option<Arc<[u8]>>>) -> Request {
+        let overlays = self.overlays.iter().cloned().zip(images);
         Request {
             outputs: self.outputs.clone(),
             background: self.background,
             focus: self.focus,
             placeholder: self.placeholder,
+            partial: self.partial,
+            overlays: overlays.map(|(overlay, image)| overlay.with_image(image)).collect(),
         }
     }
 }
 
 impl Job for ThumbnailGenerate {
     const KIND: Kind = Kind::from_static("thumbnail.generate");
-    const LIMITS: Option<fn(&Self) -> Vec<LimitKey>> = Some(|job| source::limits(&job.source));
+    const LIMITS: Option<fn(&Self) -> Vec<LimitKey>> = Some(|job| {
+        let images = job.overlays.iter().filter_map(|overlay| overlay.image.as_ref());
+        let mut keys: Vec<LimitKey> =
+            std::iter::once(&job.source).chain(images).flat_map(source::limits).collect();
+        keys.sort();
+        keys.dedup();
+        keys
+    });
     type Output = ThumbnailResult;
 
     fn policy() -> Policy {
@@ -63,7 +82,9 @@ impl Job for ThumbnailGenerate {
 
     fn faults(&self) -> Vec<(String, String)> {
         // The bounds of the configuration are checked when it runs; what no configuration allows, here.
-        match self.request().validate(&Limits::default()) {
+        let images = self.overlays.iter().map(|overlay| overlay.image.is_some());
+        let images = images.map(|given| given.then(|| Arc::from([]))).collect();
+        match self.request(images).validate(&Limits::default()) {
             Err(ImageError::Invalid { field, problem }) => vec![(field, problem)],
             _ => Vec::new(),
         }
@@ -85,6 +106,9 @@ pub struct ThumbnailResult {
     pub colours: Option<Vec<Colour>>,
     /// The point that `cover` kept in view, as parts of width and height.
     pub focus: FocusPoint,
+    /// What could not be done as asked, such as a character that no font has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// A point of the displayed picture: 0,0 is its top left, 1,1 its bottom right.
@@ -94,15 +118,6 @@ pub struct FocusPoint {
     pub x: f64,
     /// Down.
     pub y: f64,
-}
-
-impl FocusPoint {
-    fn of(focus: Focus) -> Self {
-        match focus {
-            Focus::Centre => Self { x: 0.5, y: 0.5 },
-            Focus::Point { x, y } => Self { x, y },
-        }
-    }
 }
 
 /// One thumbnail.
@@ -116,10 +131,13 @@ pub struct Made {
     pub width: u32,
     /// Pixels down.
     pub height: u32,
-    /// `jpeg`, `webp`, `png`.
+    /// `jpeg`, `webp`, `avif`, `png`.
     pub format: String,
     /// Its size.
     pub bytes: u64,
+    /// Its SSIMULACRA2 score, where the output has a `target`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
 }
 
 /// Reads the source, makes the pictures on the CPU pool, stores them.
@@ -127,12 +145,15 @@ pub struct ThumbnailHandler {
     services: Services,
     /// Buffers of attempts that have ended, for those to come; never more than ran at once.
     workshops: Arc<Mutex<Vec<Workshop>>>,
+    /// The folders of the settings are read when the first text needs them.
+    fonts: Arc<Fonts>,
 }
 
 impl ThumbnailHandler {
     /// Takes the ports and bounds it uses.
     pub fn new(services: &Services) -> Self {
-        Self { services: services.clone(), workshops: Arc::default() }
+        let fonts = Arc::new(Fonts::new(services.images.font_folders.clone()));
+        Self { services: services.clone(), workshops: Arc::default(), fonts }
     }
 }
 
@@ -144,13 +165,22 @@ impl Handler<ThumbnailGenerate> for ThumbnailHandler {
     ) -> Result<ThumbnailResult, JobError> {
         cx.progress(0.0, "reading the source");
         let bytes = source::read(&job.source, &self.services, cx).await?;
+        let mut images = Vec::with_capacity(job.overlays.len());
+        for overlay in &job.overlays {
+            images.push(match &overlay.image {
+                Some(image) => Some(Arc::from(&*source::read(image, &self.services, cx).await?)),
+                None => None,
+            });
+        }
 
         cx.progress(0.2, "making thumbnails");
         let (limits, cancellation) = (self.services.images.clone(), cx.cancellation.clone());
-        let (request, workshops) = (job.request(), Arc::clone(&self.workshops));
+        let (request, workshops) = (job.request(images), Arc::clone(&self.workshops));
+        let fonts = Arc::clone(&self.fonts);
         let made = cx
             .cpu(move || {
-                let mut workshop = lock(&workshops).pop().unwrap_or_default();
+                let kept = lock(&workshops).pop();
+                let mut workshop = kept.unwrap_or_else(|| Workshop::with_fonts(fonts));
                 let cancelled = || cancellation.is_cancelled();
                 let made = workshop.thumbnails(&bytes, &request, &limits, &cancelled);
                 lock(&workshops).push(workshop);
@@ -169,7 +199,8 @@ impl Handler<ThumbnailGenerate> for ThumbnailHandler {
             outputs,
             placeholder: made.placeholder,
             colours: made.colours,
-            focus: FocusPoint::of(job.focus),
+            focus: FocusPoint { x: made.focus.0, y: made.focus.1 },
+            warnings: made.warnings,
         })
     }
 }
@@ -189,6 +220,7 @@ async fn store(picture: Encoded, blobs: &Arc<dyn Blobs>) -> Result<Made, JobErro
         height: picture.height,
         format: picture.format.as_str().to_owned(),
         bytes,
+        score: picture.score,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Makes the five usual thumbnails of every picture in a folder and prints what they cost: the
 //! program that benchmarks compare with other tools.
 //!
-//! `thumbs DIR [--out DIR] [--format jpeg|webp|png] [--quality N] [--repeat N]`
+//! `thumbs DIR [--out DIR] [--format jpeg|webp|avif|png] [--quality N] [--repeat N]`
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -70,12 +70,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn request(arguments: &Arguments) -> Request {
     let output = |name: &str, width, height, fit| Output {
-        name: name.into(),
         width: Some(width),
         height,
-        fit,
-        format: arguments.format,
         quality: arguments.quality,
+        ..Output::new(name, fit, arguments.format)
     };
     Request {
         outputs: vec![
@@ -91,7 +89,7 @@ fn request(arguments: &Arguments) -> Request {
 
 fn arguments() -> Result<Arguments, Box<dyn Error>> {
     const USAGE: &str =
-        "thumbs DIR [--out DIR] [--format jpeg|webp|png] [--quality N] [--repeat N]";
+        "thumbs DIR [--out DIR] [--format jpeg|webp|avif|png] [--quality N] [--repeat N]";
     let mut words = std::env::args().skip(1);
     let mut arguments = Arguments {
         folder: words.next().ok_or(USAGE)?.into(),
@@ -108,6 +106,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
                 arguments.format = match value.as_str() {
                     "jpeg" => OutputFormat::Jpeg,
                     "webp" => OutputFormat::Webp,
+                    "avif" => OutputFormat::Avif,
                     "png" => OutputFormat::Png,
                     _ => return Err(USAGE.into()),
                 }

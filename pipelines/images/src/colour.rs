@@ -76,7 +76,7 @@ pub(crate) enum Transform {
 }
 
 /// Interleaved pixels of one (grey), three (RGB) or four (RGBA, not premultiplied) channels.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Packed {
     pub(crate) pixels: Vec<u8>,
     pub(crate) width: usize,

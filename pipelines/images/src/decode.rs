@@ -1,11 +1,13 @@
 //! From bytes to a checked header, and from there to a picture: the common part of the decoders.
 
+use std::cell::Cell;
+
 use crate::colour::Profile;
 use crate::orientation::Orientation;
 use crate::plane::Picture;
 use crate::pool::Pool;
 use crate::sniff::{SourceFormat, sniff};
-use crate::{ImageError, Limits, jpeg, others, png, webp};
+use crate::{ImageError, Limits, avif, jpeg, others, png, webp};
 
 /// What a file says about itself before any of its pixels are decoded.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) pool: &'a mut Pool,
     pub(crate) cancelled: &'a dyn Fn() -> bool,
+    /// There, where a picture that lacks parts will do; set when it does.
+    pub(crate) partial: Option<&'a Cell<bool>>,
 }
 
 impl<'a> Source<'a> {
@@ -49,6 +53,7 @@ impl<'a> Source<'a> {
             SourceFormat::Jpeg => jpeg::header(bytes),
             SourceFormat::Png => png::header(bytes, limits),
             SourceFormat::Webp => webp::header(bytes),
+            SourceFormat::Avif => avif::header(bytes, limits),
             SourceFormat::Gif | SourceFormat::Bmp | SourceFormat::Tiff => {
                 others::header(bytes, format, limits)
             }
@@ -63,6 +68,7 @@ impl<'a> Source<'a> {
             SourceFormat::Jpeg => jpeg::decode(self, wanted),
             SourceFormat::Png => png::decode(self, wanted),
             SourceFormat::Webp => webp::decode(self, wanted),
+            SourceFormat::Avif => avif::decode(self, wanted),
             SourceFormat::Gif | SourceFormat::Bmp | SourceFormat::Tiff => {
                 others::decode(self, wanted)
             }

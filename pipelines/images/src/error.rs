@@ -70,6 +70,9 @@ impl ImageError {
     }
 
     pub(crate) fn source_format(format: impl Into<String>) -> Self {
-        Self::Unsupported { format: format.into(), advice: "send the picture as JPEG, PNG or WebP" }
+        Self::Unsupported {
+            format: format.into(),
+            advice: "send the picture as JPEG, PNG, WebP or AVIF",
+        }
     }
 }

@@ -107,14 +107,7 @@ mod tests {
     use crate::request::OutputFormat;
 
     fn place(fit: Fit, width: Option<u32>, height: Option<u32>, source: (u32, u32)) -> Layout {
-        let output = Output {
-            name: "o".into(),
-            width,
-            height,
-            fit,
-            format: OutputFormat::Jpeg,
-            quality: None,
-        };
+        let output = Output { width, height, ..Output::new("o", fit, OutputFormat::Jpeg) };
         layout(&output, source.0, source.1, (0.5, 0.5))
     }
 
@@ -151,12 +144,9 @@ mod tests {
     #[test]
     fn focus_moves_the_cut_and_stops_at_the_edge() {
         let output = Output {
-            name: "o".into(),
             width: Some(100),
             height: Some(100),
-            fit: Fit::Cover,
-            format: OutputFormat::Jpeg,
-            quality: None,
+            ..Output::new("o", Fit::Cover, OutputFormat::Jpeg)
         };
         let left = layout(&output, 400, 100, (0.0, 0.5));
         let right = layout(&output, 400, 100, (0.9, 0.5));

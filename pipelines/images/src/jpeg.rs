@@ -46,7 +46,7 @@ pub(crate) fn decode(source: &Source<'_>, wanted: &mut Wanted<'_>) -> Result<Pic
         .find(|&shrink| f64::from(shrink) * wanted.scale <= 1.005)
         .unwrap_or(1);
     check_memory(header, shrink, 4, wanted.limits)?;
-    let mut decoder = Decoder::open(source.bytes, wanted.limits.max_memory)?;
+    let mut decoder = Decoder::open(source.bytes, wanted.limits.max_memory, wanted.partial)?;
     if (decoder.width, decoder.height) != (header.width, header.height) {
         return Err(ImageError::broken("jpeg", "it gives two different sizes"));
     }

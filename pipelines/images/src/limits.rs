@@ -1,12 +1,14 @@
 //! The bounds that keep hostile pictures harmless: all are checked from headers before decoding.
 
+use std::path::PathBuf;
+
 use crate::ImageError;
 
 /// The longest side of a source in pixels, whatever the other bounds say: what JPEG can state at most.
 /// It keeps the weights of a resampling small for a picture that is one pixel high.
 const MAX_SOURCE_SIDE: u64 = 65_535;
 
-/// Upper bounds of one call. [`Default`] suits photos of cameras and phones.
+/// What one call may use. [`Default`] suits photos of cameras and phones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Size of the source file in bytes. Default 64 MiB.
@@ -15,6 +17,8 @@ pub struct Limits {
     pub max_pixels: u64,
     /// Outputs of one request. Default 32.
     pub max_outputs: usize,
+    /// Overlays of one request. Default 8.
+    pub max_overlays: usize,
     /// Pixels of all outputs together. Default 50 million.
     pub max_output_pixels: u64,
     /// Frames of an animated source (only the first is used). Default 1,000.
@@ -23,6 +27,8 @@ pub struct Limits {
     /// for baseline JPEG and for PNG up to the pixel limit, for progressive JPEG of 50 megapixels and
     /// lossless WebP of 53.
     pub max_memory: u64,
+    /// Folders with fonts for texts on pictures, beside those of the program itself. Default: none.
+    pub font_folders: Vec<PathBuf>,
 }
 
 impl Default for Limits {
@@ -31,9 +37,11 @@ impl Default for Limits {
             max_bytes: 64 << 20,
             max_pixels: 100_000_000,
             max_outputs: 32,
+            max_overlays: 8,
             max_output_pixels: 50_000_000,
             max_frames: 1_000,
             max_memory: 512 << 20,
+            font_folders: Vec::new(),
         }
     }
 }

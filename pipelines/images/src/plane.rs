@@ -9,7 +9,7 @@ use crate::resize::Simd;
 pub(crate) const SLACK: usize = 64;
 
 /// One channel. Row `y` is `data[y * stride..][..width]`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Plane {
     pub(crate) data: Vec<u8>,
     pub(crate) width: usize,

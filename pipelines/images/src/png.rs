@@ -91,10 +91,20 @@ pub(crate) fn decode(source: &Source<'_>, wanted: &mut Wanted<'_>) -> Result<Pic
             if y % 256 == 0 {
                 still_wanted(wanted.cancelled)?;
             }
-            match reader.next_row().map_err(explain)? {
-                Some(row) => shrinker.add(row.data()),
-                None => return Err(ImageError::broken("png", "it is cut off before its end")),
-            }
+            let row = reader.next_row().map_err(explain);
+            let cut = || ImageError::broken("png", "it is cut off before its end");
+            let error = match row.and_then(|row| row.ok_or_else(cut)) {
+                Ok(row) => {
+                    shrinker.add(row.data());
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let partial = wanted.partial.filter(|_| y > 0).ok_or(error)?;
+            partial.set(true);
+            let nothing = vec![0; size.0 * from * form.bytes() / form.channels];
+            (y..size.1).for_each(|_| shrinker.add(&nothing));
+            break;
         }
     }
     let scale = 1.0 / f64::from(shrink);

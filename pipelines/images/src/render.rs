@@ -9,17 +9,21 @@ use crate::colour::{Packed, Profile, Transform};
 use crate::geometry::Layout;
 use crate::kernel::Kernel;
 use crate::orientation::{Orientation, Window};
+use crate::overlay::Overlays;
 use crate::pixels::Form;
 use crate::plane::{Picture, Plane};
 use crate::pool::Pool;
 use crate::request::{Colour, Output, OutputFormat};
 use crate::resize::{Simd, resize};
-use crate::{ImageError, libwebp, png, turbo, webp};
+use crate::{ImageError, libavif, libwebp, png, quality, sharpen, turbo, webp};
 
 /// The scale of the common tools. JPEG is written one step lower with the standard Huffman tables:
 /// measured, that gives the bytes and the quality of optimised tables at a quarter of the time.
 const JPEG_QUALITY: u8 = 80;
 const WEBP_QUALITY: u8 = 75;
+const AVIF_QUALITY: u8 = 50;
+/// Effort of libaom, 0 (most) to 10.
+const AVIF_SPEED: u8 = 6;
 
 /// Makes outputs of one decoded picture.
 pub(crate) struct Renderer<'a> {
@@ -29,6 +33,8 @@ pub(crate) struct Renderer<'a> {
     orientation: Orientation,
     transform: Option<Transform>,
     background: Option<Colour>,
+    /// Whether anything is put on any output, in colour.
+    pub(crate) overlaid: bool,
     simd: Simd,
     resizer: Resizer,
     pool: &'a mut Pool,
@@ -55,6 +61,7 @@ impl<'a> Renderer<'a> {
             orientation,
             transform,
             background,
+            overlaid: false,
             simd: Simd::detect(),
             resizer: Resizer::new(),
             pool,
@@ -62,29 +69,45 @@ impl<'a> Renderer<'a> {
         }
     }
 
+    /// One output, and its score where a score was asked for.
     pub(crate) fn encode(
         &mut self,
         layout: &Layout,
         output: &Output,
-    ) -> Result<Vec<u8>, ImageError> {
+        overlays: &mut Overlays<'_>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(Vec<u8>, Option<f64>), ImageError> {
         let has_planes = matches!(self.picture, Picture::Planes(_));
-        let needs_pixels = output.format == OutputFormat::Png || layout.is_padded();
-        if has_planes && !needs_pixels && self.transform.is_none() {
-            return self.encode_planes(layout, output);
-        }
-        let packed = self.compose(layout, output.format)?;
-        let encoded = match output.format {
-            OutputFormat::Jpeg => {
-                turbo::encode_rgb(&packed.pixels, layout.width, layout.height, jpeg_quality(output))
-            }
-            OutputFormat::Webp => libwebp::encode_packed(&packed, webp_quality(output)),
-            OutputFormat::Png => png::encode(&packed),
-            OutputFormat::Avif => Err(ImageError::Unsupported {
-                format: "avif".into(),
-                advice: "ask for jpeg, webp or png",
-            }),
+        let needs_pixels = output.format == OutputFormat::Png
+            || layout.is_padded()
+            || overlays.are_on(&output.name);
+        let mut ready = if has_planes && !needs_pixels && self.transform.is_none() {
+            Ready::Planes(self.ready_planes(layout, output))
+        } else {
+            let mut packed = self.compose(layout, output)?;
+            overlays.put_on(&mut packed, &output.name, self.pool)?;
+            Ready::Packed(packed)
         };
-        self.pool.put(packed.pixels);
+        let size = (layout.width, layout.height);
+        let mut scored = None;
+        if let Some(target) = output.target {
+            let original = match &ready {
+                Ready::Planes(_) => &self.compose(layout, output)?,
+                Ready::Packed(packed) => packed,
+            };
+            // the encoder works on a copy: one of the formats changes its planes
+            let mut copy = ready.clone();
+            let mut encode = |quality| copy.encode(output, quality, size);
+            scored = quality::reach(target, original, self.pool, cancelled, &mut encode)?;
+        }
+        let encoded = match scored {
+            Some((bytes, score)) => Ok((bytes, Some(score))),
+            None => ready.encode(output, quality_of(output), size).map(|bytes| (bytes, None)),
+        };
+        match ready {
+            Ready::Planes(planes) => planes.into_iter().for_each(|p| self.pool.put(p.data)),
+            Ready::Packed(packed) => self.pool.put(packed.pixels),
+        }
         encoded
     }
 
@@ -93,39 +116,37 @@ impl<'a> Renderer<'a> {
         self.pixels(layout, 3)
     }
 
-    fn encode_planes(&mut self, layout: &Layout, output: &Output) -> Result<Vec<u8>, ImageError> {
-        let (width, height) = (layout.width, layout.height);
+    /// Planes as the encoder of the format takes them.
+    fn ready_planes(&mut self, layout: &Layout, output: &Output) -> Vec<Plane> {
         let mut planes = self.planes(layout, true);
-        let encoded = if output.format == OutputFormat::Webp {
-            let mut chroma = planes.drain(1..);
-            let (cb, cr) = (chroma.next(), chroma.next());
-            drop(chroma);
-            let y = planes.remove(0);
-            let mut grey = || {
-                let (wide, high) = (width.div_ceil(2) as usize, height.div_ceil(2) as usize);
-                let mut plane = Plane::take(self.pool, wide, high);
-                plane.data.fill(128);
-                plane
-            };
-            let mut three = [y, cb.unwrap_or_else(&mut grey), cr.unwrap_or_else(&mut grey)];
-            webp::to_studio(&mut three);
-            let encoded = libwebp::encode_planes(&mut three, width, height, webp_quality(output));
-            planes.extend(three);
-            encoded
-        } else {
-            turbo::encode_planes(&planes, width, height, jpeg_quality(output))
-        };
-        planes.into_iter().for_each(|plane| self.pool.put(plane.data));
-        encoded
+        if let Some(amount) = output.sharpen {
+            sharpen::plane(&mut planes[0], amount);
+        }
+        if output.format == OutputFormat::Webp {
+            let (wide, high) = (layout.width.div_ceil(2), layout.height.div_ceil(2));
+            while planes.len() < 3 {
+                let mut grey = Plane::take(self.pool, wide as usize, high as usize);
+                grey.data.fill(128);
+                planes.push(grey);
+            }
+            if let Ok(three) = <&mut [Plane; 3]>::try_from(&mut planes[..]) {
+                webp::to_studio(three);
+            }
+        }
+        planes
     }
 
     /// Pixels of the whole output: padded, and flattened where the format or the request says so.
-    fn compose(&mut self, layout: &Layout, format: OutputFormat) -> Result<Packed, ImageError> {
-        let grey_channels = if format == OutputFormat::Png && !layout.is_padded() { 1 } else { 3 };
-        let mut packed = self.pixels(layout, grey_channels)?;
+    fn compose(&mut self, layout: &Layout, output: &Output) -> Result<Packed, ImageError> {
+        let stays_grey =
+            output.format == OutputFormat::Png && !layout.is_padded() && !self.overlaid;
+        let mut packed = self.pixels(layout, if stays_grey { 1 } else { 3 })?;
         let colour = self.background.unwrap_or(Colour::WHITE);
-        if format == OutputFormat::Jpeg || self.background.is_some() {
+        if output.format == OutputFormat::Jpeg || self.background.is_some() {
             packed.flatten(colour);
+        }
+        if let Some(amount) = output.sharpen {
+            sharpen::packed(&mut packed, amount);
         }
         if !layout.is_padded() {
             return Ok(packed);
@@ -227,10 +248,52 @@ impl Weights {
     }
 }
 
-fn jpeg_quality(output: &Output) -> u8 {
-    output.quality.unwrap_or(JPEG_QUALITY).saturating_sub(1).max(1)
+/// An output just before its encoder.
+#[derive(Clone)]
+enum Ready {
+    Planes(Vec<Plane>),
+    Packed(Packed),
 }
 
-fn webp_quality(output: &Output) -> u8 {
-    output.quality.unwrap_or(WEBP_QUALITY)
+impl Ready {
+    fn encode(
+        &mut self,
+        output: &Output,
+        quality: u8,
+        (width, height): (u32, u32),
+    ) -> Result<Vec<u8>, ImageError> {
+        let progressive = output.progressive;
+        let jpeg_quality = quality.saturating_sub(1).max(1);
+        match (self, output.format) {
+            (Self::Planes(planes), OutputFormat::Jpeg) => {
+                turbo::encode_planes(planes, width, height, jpeg_quality, progressive)
+            }
+            (Self::Planes(planes), OutputFormat::Webp) => match planes.as_mut_slice().try_into() {
+                Ok(three) => libwebp::encode_planes(three, width, height, quality),
+                Err(_) => Err(ImageError::Failed {
+                    step: "encode webp",
+                    detail: "its planes are not three".into(),
+                }),
+            },
+            (Self::Planes(planes), _) => {
+                libavif::encode_planes(planes, width, height, quality, AVIF_SPEED)
+            }
+            (Self::Packed(packed), OutputFormat::Jpeg) => {
+                turbo::encode_rgb(&packed.pixels, width, height, jpeg_quality, progressive)
+            }
+            (Self::Packed(packed), OutputFormat::Webp) => libwebp::encode_packed(packed, quality),
+            (Self::Packed(packed), OutputFormat::Avif) => {
+                libavif::encode_packed(packed, quality, AVIF_SPEED)
+            }
+            (Self::Packed(packed), OutputFormat::Png) => png::encode(packed),
+        }
+    }
+}
+
+fn quality_of(output: &Output) -> u8 {
+    output.quality.unwrap_or(match output.format {
+        OutputFormat::Webp => WEBP_QUALITY,
+        OutputFormat::Avif => AVIF_QUALITY,
+        OutputFormat::Jpeg | OutputFormat::Png => JPEG_QUALITY,
+    })
 }

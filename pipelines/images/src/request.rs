@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::overlay::Overlay;
 use crate::{ImageError, Limits};
 
 /// The longest side of an output in pixels (the limit of WebP).
@@ -31,10 +33,17 @@ pub struct Request {
     /// Whether to make a `ThumbHash` and find the dominant colours.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub placeholder: bool,
+    /// Whether to make what can be made of a JPEG or PNG that is cut off or damaged; what is missing
+    /// is grey (JPEG) or transparent or black (PNG). Without it such a file is an error.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+    /// What to put on the pictures, the first lowest.
+    #[serde(skip)]
+    pub overlays: Vec<Overlay<Arc<[u8]>>>,
 }
 
 /// One picture to make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// Its name in the result: 1 to 64 of `a-z A-Z 0-9 . _ -`, not starting with a dot, unique.
@@ -49,9 +58,37 @@ pub struct Output {
     pub fit: Fit,
     /// The encoding.
     pub format: OutputFormat,
-    /// 1 to 100; default 80 for JPEG and 75 for WebP. PNG is lossless and takes none.
+    /// 1 to 100; default 80 for JPEG, 75 for WebP and 50 for AVIF. PNG is lossless and takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<u8>,
+    /// Instead of `quality`: the SSIMULACRA2 score to reach with as few bytes as possible, 10 to 95
+    /// (50 is low, 70 good, 90 not to be told from the original).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<f64>,
+    /// How much to sharpen after resizing, 0 to 2; 0.5 suits small thumbnails. Default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharpen: Option<f64>,
+    /// JPEG only: written in scans that show the whole early, a little smaller and slower.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub progressive: bool,
+}
+
+impl Output {
+    /// An output of this name, fit and format, with everything else at its default.
+    #[must_use]
+    pub fn new(name: impl Into<String>, fit: Fit, format: OutputFormat) -> Self {
+        Self {
+            name: name.into(),
+            width: None,
+            height: None,
+            fit,
+            format,
+            quality: None,
+            target: None,
+            sharpen: None,
+            progressive: false,
+        }
+    }
 }
 
 /// How a picture meets the box that was asked for. Only `cover` ever enlarges a small source.
@@ -70,17 +107,17 @@ pub enum Fit {
     Height,
 }
 
-/// Encodings that can be named; `avif` is refused with a clear error.
+/// Encodings of outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputFormat {
-    /// Baseline JPEG, 4:2:0.
+    /// JPEG, 4:2:0.
     Jpeg,
     /// Lossy WebP, 4:2:0, with alpha where the source has it.
     Webp,
     /// Lossless PNG, with alpha where the source has it.
     Png,
-    /// Not written yet.
+    /// Lossy AVIF, 4:2:0, with alpha where the source has it.
     Avif,
 }
 
@@ -120,6 +157,8 @@ pub enum Focus {
     /// The middle.
     #[default]
     Centre,
+    /// Where the picture draws the eye: skin, strong colours, fine detail.
+    Auto,
     /// Parts of the width and height, each 0 to 1, from the top left.
     Point {
         /// 0 is the left edge, 1 the right.
@@ -134,9 +173,10 @@ impl Focus {
         *self == Self::Centre
     }
 
+    /// The point; the middle where it is still to be found.
     pub(crate) fn point(self) -> (f64, f64) {
         match self {
-            Self::Centre => (0.5, 0.5),
+            Self::Centre | Self::Auto => (0.5, 0.5),
             Self::Point { x, y } => (x, y),
         }
     }
@@ -153,6 +193,7 @@ impl Serialize for Focus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match *self {
             Self::Centre => serializer.serialize_str("centre"),
+            Self::Auto => serializer.serialize_str("auto"),
             Self::Point { x, y } => Point { x, y }.serialize(serializer),
         }
     }
@@ -164,14 +205,12 @@ impl<'de> Deserialize<'de> for Focus {
         impl<'de> de::Visitor<'de> for Visitor {
             type Value = Focus;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"centre\" or {\"x\": 0..1, \"y\": 0..1}")
+                f.write_str("\"auto\", \"centre\" or {\"x\": 0..1, \"y\": 0..1}")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Focus, E> {
                 match text {
                     "centre" | "center" => Ok(Focus::Centre),
-                    "auto" => {
-                        Err(E::custom("focus \"auto\" is not supported; use \"centre\" or {x, y}"))
-                    }
+                    "auto" => Ok(Focus::Auto),
                     other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
                 }
             }
@@ -195,7 +234,7 @@ impl JsonSchema for Focus {
         json_schema!({
             "description": "The point that `cover` keeps in view.",
             "anyOf": [
-                {"const": "centre"},
+                {"enum": ["auto", "centre", "center"]},
                 {"type": "object", "properties": {"x": side, "y": side},
                  "required": ["x", "y"], "additionalProperties": false},
             ],
@@ -294,6 +333,13 @@ impl Request {
                 format!("x and y are parts of the picture from 0 to 1, not {x} and {y}"),
             ));
         }
+        if self.overlays.len() > limits.max_overlays {
+            let (asked, limit) = (self.overlays.len(), limits.max_overlays);
+            return Err(ImageError::invalid(
+                "overlays",
+                format!("{asked} are asked for, at most {limit} are drawn; leave some out"),
+            ));
+        }
         let mut names = HashSet::new();
         for (index, output) in self.outputs.iter().enumerate() {
             output.validate(index)?;
@@ -303,6 +349,9 @@ impl Request {
                     format!("`{}` is used twice; names are unique", output.name),
                 ));
             }
+        }
+        for (index, overlay) in self.overlays.iter().enumerate() {
+            overlay.validate(index, &names)?;
         }
         Ok(())
     }
@@ -321,12 +370,6 @@ impl Output {
                     self.name.escape_debug()
                 ),
             );
-        }
-        if self.format == OutputFormat::Avif {
-            return Err(ImageError::Unsupported {
-                format: self.format.to_string(),
-                advice: "ask for jpeg, webp or png",
-            });
         }
         let (wants_width, wants_height) = match self.fit {
             Fit::Cover | Fit::Contain | Fit::Pad => (true, true),
@@ -347,12 +390,22 @@ impl Output {
                 _ => {}
             }
         }
-        match self.quality {
-            Some(_) if self.format == OutputFormat::Png => {
-                wrong("quality", "png is lossless; leave it out".into())
-            }
-            Some(quality) if !(1..=100).contains(&quality) => {
+        let lossless = self.format == OutputFormat::Png;
+        match (self.quality, self.target) {
+            (Some(_), _) if lossless => wrong("quality", "png is lossless; leave it out".into()),
+            (_, Some(_)) if lossless => wrong("target", "png is lossless; leave it out".into()),
+            (Some(_), Some(_)) => wrong("target", "give either quality or target".into()),
+            (Some(quality), _) if !(1..=100).contains(&quality) => {
                 wrong("quality", format!("{quality} is not between 1 and 100"))
+            }
+            (_, Some(target)) if !(10.0..=95.0).contains(&target) => {
+                wrong("target", format!("{target} is not a score between 10 and 95"))
+            }
+            _ if !(0.0..=2.0).contains(&self.sharpen.unwrap_or(0.0)) => {
+                wrong("sharpen", "it is not between 0 and 2".into())
+            }
+            _ if self.progressive && self.format != OutputFormat::Jpeg => {
+                wrong("progressive", format!("{} has no such form; leave it out", self.format))
             }
             _ => Ok(()),
         }

@@ -18,6 +18,8 @@ pub enum SourceFormat {
     Bmp,
     /// The first page: grey, RGB or CMYK, 8 or 16 bits a sample.
     Tiff,
+    /// The still picture, 8 to 12 bits a sample.
+    Avif,
 }
 
 impl SourceFormat {
@@ -31,6 +33,7 @@ impl SourceFormat {
             Self::Gif => "gif",
             Self::Bmp => "bmp",
             Self::Tiff => "tiff",
+            Self::Avif => "avif",
         }
     }
 }
@@ -58,7 +61,15 @@ pub(crate) fn sniff(source: &[u8]) -> Result<SourceFormat, ImageError> {
     if TIFF.iter().any(|start| source.starts_with(start)) && !is_camera_raw(source) {
         return Ok(SourceFormat::Tiff);
     }
+    if is_avif(source) {
+        return Ok(SourceFormat::Avif);
+    }
     Err(match other_format(source) {
+        Some("svg") => ImageError::Unsupported {
+            format: "svg".into(),
+            advice: "drawings may load files and run scripts, so they are not opened here; \
+                     send it drawn, as PNG",
+        },
         Some(name) => ImageError::source_format(name),
         None => ImageError::source_format("unknown (not a picture, or its start is damaged)"),
     })
@@ -78,6 +89,13 @@ fn is_camera_raw(source: &[u8]) -> bool {
     source.get(8..10) == Some(b"CR")
 }
 
+/// The major brand, or for the brands of the container in general any of the compatible ones.
+fn is_avif(source: &[u8]) -> bool {
+    let Some(&[a, b, c, d, b'f', b't', b'y', b'p']) = source.first_chunk() else { return false };
+    let end = (u32::from_be_bytes([a, b, c, d]) as usize).clamp(8, 256).min(source.len());
+    source[8..end].chunks_exact(4).any(|brand| matches!(brand, b"avif" | b"avis"))
+}
+
 fn other_format(source: &[u8]) -> Option<&'static str> {
     const SIGNATURES: [(&[u8], &str); 7] = [
         (b"II*\0", "cr2"),
@@ -93,7 +111,6 @@ fn other_format(source: &[u8]) -> Option<&'static str> {
     }
     if source.get(4..8) == Some(b"ftyp") {
         return Some(match source.get(8..12) {
-            Some(b"avif" | b"avis") => "avif",
             Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"mif1" | b"msf1") => "heic",
             _ => "mp4",
         });
@@ -115,13 +132,14 @@ mod tests {
         assert_eq!(sniff(b"BM............\x28\0\0\0").unwrap(), SourceFormat::Bmp);
         assert_eq!(sniff(b"II*\0....").unwrap(), SourceFormat::Tiff);
         assert_eq!(sniff(b"MM\0*....").unwrap(), SourceFormat::Tiff);
+        assert_eq!(sniff(b"\0\0\0\x14ftypavif\0\0\0\0mif1").unwrap(), SourceFormat::Avif);
+        assert_eq!(sniff(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif").unwrap(), SourceFormat::Avif);
     }
 
     #[test]
     fn others_are_refused_by_name() {
         for (bytes, name) in [
-            (&b"\0\0\0\x20ftypavif\0"[..], "avif"),
-            (b"\0\0\0\x20ftypheic\0", "heic"),
+            (&b"\0\0\0\x20ftypheic\0"[..], "heic"),
             (b"II*\0\x10\0\0\0CR\x02\0", "cr2"),
             (b"BMW and other cars", "unknown"),
             (b"<?xml version='1.0'?><svg>", "svg"),

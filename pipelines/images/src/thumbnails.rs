@@ -1,15 +1,20 @@
 //! The one entry: checks, one decode, all outputs.
 
+use std::cell::Cell;
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::colour::Profile;
 use crate::decode::{Source, Wanted, still_wanted};
 use crate::geometry::{Layout, inside, layout};
+use crate::overlay::Overlays;
 use crate::pool::Pool;
 use crate::render::Renderer;
-use crate::request::{Colour, OutputFormat, Request};
-use crate::{ImageError, Limits, placeholder};
+use crate::request::{Colour, Focus, OutputFormat, Request};
+use crate::text::Fonts;
+use crate::{ImageError, Limits, focus, placeholder};
 
 /// What came of one request.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,12 +27,16 @@ pub struct Thumbnails {
     pub placeholder: Option<String>,
     /// At most five, the most frequent first, when the request has `placeholder`.
     pub colours: Option<Vec<Colour>>,
+    /// The point that `cover` kept in view, as parts of the displayed width and height.
+    pub focus: (f64, f64),
+    /// What could not be done as asked, such as characters that no font has.
+    pub warnings: Vec<String>,
 }
 
 /// What a source file says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceInfo {
-    /// `jpeg`, `png`, `webp`, `gif`, `bmp` or `tiff`, by content.
+    /// `jpeg`, `png`, `webp`, `avif`, `gif`, `bmp` or `tiff`, by content.
     pub format: String,
     /// Pixels across, as stored: before `orientation` is applied.
     pub width: u32,
@@ -40,10 +49,13 @@ pub struct SourceInfo {
     /// Name of the embedded colour profile; the outputs are sRGB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// Parts of the picture are missing, and the request allowed it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 /// One finished thumbnail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Encoded {
     /// As asked for.
     pub name: String,
@@ -55,6 +67,8 @@ pub struct Encoded {
     pub format: OutputFormat,
     /// The file.
     pub bytes: Vec<u8>,
+    /// The SSIMULACRA2 score it has, when the output has a `target`.
+    pub score: Option<f64>,
 }
 
 /// Buffers that outlive one call: keep one for each thread that makes many thumbnails. It holds at
@@ -62,6 +76,7 @@ pub struct Encoded {
 #[derive(Debug, Default)]
 pub struct Workshop {
     pool: Pool,
+    fonts: Option<Arc<Fonts>>,
 }
 
 /// Makes all thumbnails of `request` from the file `source`.
@@ -80,6 +95,12 @@ pub fn thumbnails(
 }
 
 impl Workshop {
+    /// One whose texts may use these fonts; [`Workshop::default`] has those of the program alone.
+    #[must_use]
+    pub fn with_fonts(fonts: Arc<Fonts>) -> Self {
+        Self { fonts: Some(fonts), ..Self::default() }
+    }
+
     /// As [`thumbnails`], reusing the buffers of earlier calls.
     ///
     /// # Errors
@@ -95,21 +116,34 @@ impl Workshop {
         let source = Source::open(source, limits)?;
         let header = &source.header;
         let (width, height) = header.orientation.swap(header.width, header.height);
-        let focus = request.focus.point();
-        let layouts: Vec<Layout> =
-            request.outputs.iter().map(|output| layout(output, width, height, focus)).collect();
+        let lay_out = |focus| -> Vec<Layout> {
+            request.outputs.iter().map(|output| layout(output, width, height, focus)).collect()
+        };
+        let mut point = request.focus.point();
+        let mut layouts = lay_out(point);
         limits.check_output_pixels(layouts.iter().map(Layout::pixels).sum())?;
         let side = placeholder::SIDE;
         let small = Layout::whole(width, height, inside(width, height, side, side));
 
         let profile = header.profile.as_deref().and_then(Profile::parse);
         still_wanted(cancelled)?;
+        let partial = Cell::new(false);
+        let widest = layouts.iter().map(|layout| layout.width).max().unwrap_or(1);
+        let mut overlays = Overlays::open(
+            &request.overlays,
+            widest,
+            self.fonts.get_or_insert_default(),
+            limits,
+            &mut self.pool,
+            cancelled,
+        )?;
         let mut picture = source.decode(&mut Wanted {
             scale: layouts.iter().map(Layout::scale).fold(small.scale(), f64::max),
             profile: profile.as_ref(),
             limits,
             pool: &mut self.pool,
             cancelled,
+            partial: request.partial.then_some(&partial),
         })?;
         let mut renderer = Renderer::new(
             &mut picture,
@@ -119,18 +153,28 @@ impl Workshop {
             request.background,
             &mut self.pool,
         );
+        renderer.overlaid = !request.overlays.is_empty();
+        let is_auto = request.focus == Focus::Auto;
+        let small = (request.placeholder || is_auto).then(|| renderer.small(&small)).transpose()?;
+        if let Some(small) = small.as_ref().filter(|_| is_auto) {
+            point = focus::attention(small);
+            layouts = lay_out(point);
+        }
+        let small = small.filter(|_| request.placeholder);
         let mut outputs = Vec::with_capacity(layouts.len());
         for (layout, output) in layouts.iter().zip(&request.outputs) {
             still_wanted(cancelled)?;
+            let (bytes, score) = renderer.encode(layout, output, &mut overlays, cancelled)?;
             outputs.push(Encoded {
                 name: output.name.clone(),
                 width: layout.width,
                 height: layout.height,
                 format: output.format,
-                bytes: renderer.encode(layout, output)?,
+                bytes,
+                score,
             });
         }
-        let small = request.placeholder.then(|| renderer.small(&small)).transpose()?;
+        let warnings = overlays.warnings;
         let info = SourceInfo {
             format: source.format.as_str().into(),
             width: header.width,
@@ -138,6 +182,7 @@ impl Workshop {
             bytes: source.bytes.len() as u64,
             orientation: header.orientation.number(),
             profile: profile.as_ref().map(|profile| profile.name.clone()),
+            partial: partial.get(),
         };
         picture.recycle(&mut self.pool);
         Ok(Thumbnails {
@@ -145,6 +190,8 @@ impl Workshop {
             outputs,
             placeholder: small.as_ref().map(placeholder::thumb_hash),
             colours: small.as_ref().map(placeholder::dominant),
+            focus: point,
+            warnings,
         })
     }
 }

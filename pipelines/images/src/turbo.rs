@@ -7,6 +7,7 @@
     reason = "the C API of libjpeg-turbo takes pointers; every buffer is sized by the library's own size functions beforehand"
 )]
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::NonNull;
 
@@ -37,11 +38,17 @@ pub(crate) struct Decoder<'a> {
     pub(crate) height: u32,
     pub(crate) colours: Colours,
     subsampling: tj::TJSAMP,
+    /// Set by a decode whose picture lacks parts, where that is allowed.
+    partial: Option<&'a Cell<bool>>,
 }
 
 impl<'a> Decoder<'a> {
     /// Reads the header. `max_memory` in bytes bounds what the library allocates for itself.
-    pub(crate) fn open(source: &'a [u8], max_memory: u64) -> Result<Self, ImageError> {
+    pub(crate) fn open(
+        source: &'a [u8],
+        max_memory: u64,
+        partial: Option<&'a Cell<bool>>,
+    ) -> Result<Self, ImageError> {
         let mut handle = Handle::new(tj::TJINIT_TJINIT_DECOMPRESS)?;
         let mebibytes = (max_memory >> 20).clamp(1, 1 << 20) as c_int;
         handle.set(tj::TJPARAM_TJPARAM_MAXMEMORY, mebibytes)?;
@@ -51,7 +58,7 @@ impl<'a> Decoder<'a> {
         let code = unsafe {
             tj::tj3DecompressHeader(handle.raw(), source.as_ptr(), source.len() as tj::size_t)
         };
-        handle.judge(code)?;
+        handle.judge(code, None)?;
         let side = |parameter| {
             u32::try_from(handle.get(parameter))
                 .ok()
@@ -68,7 +75,7 @@ impl<'a> Decoder<'a> {
             _ => return Err(ImageError::source_format("jpeg with unknown colours")),
         };
         let subsampling = handle.get(tj::TJPARAM_TJPARAM_SUBSAMP);
-        Ok(Self { handle, source, width, height, colours, subsampling })
+        Ok(Self { handle, source, width, height, colours, subsampling, partial })
     }
 
     /// Whether [`Decoder::planes`] can be used: grey or YCbCr with a usual subsampling.
@@ -134,7 +141,7 @@ impl<'a> Decoder<'a> {
                 strides.as_mut_ptr(),
             )
         };
-        self.handle.judge(code)?;
+        self.handle.judge(code, self.partial)?;
         Ok(planes)
     }
 
@@ -163,7 +170,7 @@ impl<'a> Decoder<'a> {
                 format,
             )
         };
-        self.handle.judge(code)?;
+        self.handle.judge(code, self.partial)?;
         Ok((pixels, width, height))
     }
 
@@ -179,13 +186,14 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Encodes planes (one grey, or Y and quarter-size Cb and Cr of even padded size) as baseline JPEG
-/// with the standard Huffman tables.
+/// Encodes planes (one grey, or Y and quarter-size Cb and Cr of even padded size) as JPEG, baseline
+/// with the standard Huffman tables or progressive.
 pub(crate) fn encode_planes(
     planes: &[Plane],
     width: u32,
     height: u32,
     quality: u8,
+    progressive: bool,
 ) -> Result<Vec<u8>, ImageError> {
     let subsampling = match planes.len() {
         1 => tj::TJSAMP_TJSAMP_GRAY,
@@ -205,7 +213,7 @@ pub(crate) fn encode_planes(
         pointers[index] = plane.data.as_ptr();
         strides[index] = plane.stride as c_int;
     }
-    compress(quality, subsampling, |handle, bytes, size| {
+    compress(quality, progressive, subsampling, |handle, bytes, size| {
         // SAFETY: each plane was just checked to hold what the library reads of it.
         unsafe {
             tj::tj3CompressFromYUVPlanes8(
@@ -221,15 +229,16 @@ pub(crate) fn encode_planes(
     })
 }
 
-/// Encodes packed RGB as baseline 4:2:0 JPEG with the standard Huffman tables.
+/// Encodes packed RGB as 4:2:0 JPEG, baseline with the standard Huffman tables or progressive.
 pub(crate) fn encode_rgb(
     pixels: &[u8],
     width: u32,
     height: u32,
     quality: u8,
+    progressive: bool,
 ) -> Result<Vec<u8>, ImageError> {
     assert!(pixels.len() >= width as usize * height as usize * 3);
-    compress(quality, tj::TJSAMP_TJSAMP_420, |handle, bytes, size| {
+    compress(quality, progressive, tj::TJSAMP_TJSAMP_420, |handle, bytes, size| {
         // SAFETY: `pixels` was just checked to hold width × height pixels of three bytes.
         unsafe {
             tj::tj3Compress8(
@@ -248,12 +257,14 @@ pub(crate) fn encode_rgb(
 
 fn compress(
     quality: u8,
+    progressive: bool,
     subsampling: tj::TJSAMP,
     run: impl FnOnce(tj::tjhandle, *mut *mut u8, *mut tj::size_t) -> c_int,
 ) -> Result<Vec<u8>, ImageError> {
     let mut handle = Handle::new(tj::TJINIT_TJINIT_COMPRESS)?;
     handle.set(tj::TJPARAM_TJPARAM_QUALITY, quality.into())?;
     handle.set(tj::TJPARAM_TJPARAM_SUBSAMP, subsampling)?;
+    handle.set(tj::TJPARAM_TJPARAM_PROGRESSIVE, progressive.into())?;
     let mut bytes = std::ptr::null_mut();
     let mut size: tj::size_t = 0;
     let code = run(handle.raw(), &mut bytes, &mut size);
@@ -308,16 +319,24 @@ impl Handle {
     }
 
     /// Sorts the outcome of a decoding call: fine, fine with a warning that cameras are known to
-    /// cause, or broken.
-    fn judge(&self, code: c_int) -> Result<(), ImageError> {
+    /// cause, incomplete where that is allowed, or broken.
+    fn judge(&self, code: c_int, partial: Option<&Cell<bool>>) -> Result<(), ImageError> {
         if code == 0 {
             return Ok(());
         }
         let message = self.message();
         // SAFETY: the handle is live.
         let severity = unsafe { tj::tj3GetErrorCode(self.raw()) };
-        if severity == tj::TJERR_TJERR_WARNING as c_int && is_harmless(&message) {
-            return Ok(());
+        if severity == tj::TJERR_TJERR_WARNING as c_int {
+            // the library has filled what is missing
+            match partial {
+                _ if is_harmless(&message) => return Ok(()),
+                Some(partial) => {
+                    partial.set(true);
+                    return Ok(());
+                }
+                None => {}
+            }
         }
         Err(explain(&message))
     }

@@ -119,12 +119,9 @@ pub(crate) fn decode_png(bytes: &[u8]) -> (Rgb, usize) {
 fn convert(source: &[u8], width: u32, format: OutputFormat, quality: Option<u8>) -> Vec<u8> {
     let request = Request {
         outputs: vec![Output {
-            name: "same".into(),
             width: Some(width),
-            height: None,
-            fit: Fit::Width,
-            format,
             quality,
+            ..Output::new("same", Fit::Width, format)
         }],
         ..Request::default()
     };

@@ -8,5 +8,6 @@
 mod fixtures;
 mod formats;
 mod hostile;
+mod overlays;
 mod shared_data;
 mod thumbnails;

@@ -101,24 +101,21 @@ fn orientations_one_to_eight_are_one_picture() {
 }
 
 #[test]
-fn variants_work_or_are_refused_by_name() {
+fn variants_work() {
     let Some(folder) = folder("variants") else { return };
     for (name, source) in files(&folder) {
-        let unsupported = name.ends_with(".avif");
-        for format in ["jpeg", "webp", "png"] {
+        for format in ["jpeg", "webp", "avif", "png"] {
             let made = run(
                 &source,
                 json!({"placeholder": true, "outputs": [
-                    {"name": "a", "width": 200, "height": 120, "fit": "cover", "format": format},
-                    {"name": "b", "width": 90, "height": 90, "fit": "pad", "format": format},
+                    {"name": "a", "width": 100, "height": 60, "fit": "cover", "format": format},
+                    {"name": "b", "width": 45, "height": 45, "fit": "pad", "format": format},
                 ]}),
             );
             match made {
                 Ok(made) => {
-                    assert!(!unsupported, "{name}");
-                    assert_eq!(pixels(&made.outputs[0].bytes).width, 200);
+                    assert_eq!(pixels(&made.outputs[0].bytes).width, 100);
                 }
-                Err(ImageError::Unsupported { .. }) => assert!(unsupported, "{name}"),
                 Err(error) => panic!("{name}: {error}"),
             }
         }
