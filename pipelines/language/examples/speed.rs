@@ -2,7 +2,8 @@
 //!
 //! `speed CAPTIONS.jsonl [ROUNDS [STAGE]]`; each line has `text` and perhaps `platform`. Rates are captions
 //! per second of CPU time (Linux: `/proc/thread-self/schedstat`), so that a busy machine does not
-//! blur them; percentiles take the best of all rounds for each caption.
+//! blur them; percentiles take the best of all rounds for each caption. With no rounds (0) every caption
+//! is read once by each stage and nothing is timed: for tools that count instructions.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -16,7 +17,7 @@ use flotilla_language::language;
 use flotilla_language::platform::Rules;
 use flotilla_language::prices::{self, Hints};
 use flotilla_language::sentiment::{self, Source};
-use flotilla_language::{cta, products};
+use flotilla_language::{cta, products, tags};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -82,7 +83,7 @@ fn prepared(request: &Request) -> Prepared {
 
 type Stage = fn(&Request, &Prepared);
 
-const STAGES: [(&str, Stage); 8] = [
+const STAGES: [(&str, Stage); 9] = [
     ("entities", |r, _| _ = black_box(find_all(&r.text, &Rules::of(r.platform)))),
     ("emoji", |r, _| _ = black_box(emoji::find(&r.text))),
     ("language", |r, p| _ = black_box(language::detect(&r.text, &p.prose, None))),
@@ -100,6 +101,10 @@ const STAGES: [(&str, Stage); 8] = [
         _ = black_box(products::find(&r.text, &p.found, &products::Hints::default()));
     }),
     ("all", |r, _| _ = black_box(parse(r))),
+    ("tags", |r, _| {
+        let post = tags::Post { text: &r.text, platform: r.platform, ..tags::Post::default() };
+        _ = black_box(tags::generate(&post, &tags::Context::default()));
+    }),
 ];
 
 fn report(captions: &[Request], rounds: usize, only: Option<&str>) {
@@ -114,6 +119,10 @@ fn report(captions: &[Request], rounds: usize, only: Option<&str>) {
     }
     let mut best: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for (name, stage) in STAGES.into_iter().filter(|(name, _)| only.is_none_or(|o| o == *name)) {
+        if rounds == 0 {
+            captions.iter().zip(&prepared).for_each(|(request, prepared)| stage(request, prepared));
+            continue;
+        }
         let mut rates = Vec::new();
         let times = best.entry(name).or_insert_with(|| vec![u64::MAX; captions.len()]);
         for _ in 0..rounds {

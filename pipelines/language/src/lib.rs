@@ -14,6 +14,7 @@ pub mod language;
 pub mod platform;
 pub mod prices;
 pub mod products;
+mod props;
 pub mod sentiment;
 pub mod seo;
 pub mod span;

@@ -83,8 +83,10 @@ impl<'t> Offsets<'t> {
 /// Adds the characters and UTF-16 units that begin in `bytes`. A character begins at each byte
 /// that is no continuation byte, and those of four bytes take two units.
 fn add((chars, units): (usize, usize), bytes: &[u8]) -> (usize, usize) {
-    let begun = bytes.iter().filter(|b| (**b & 0xC0) != 0x80).count();
-    let long = bytes.iter().filter(|b| **b >= 0xF0).count();
+    debug_assert!(bytes.len() <= STRIDE, "counts fit a byte");
+    let begun: u8 = bytes.iter().map(|b| u8::from((*b & 0xC0) != 0x80)).sum();
+    let long: u8 = bytes.iter().map(|b| u8::from(*b >= 0xF0)).sum();
+    let (begun, long) = (usize::from(begun), usize::from(long));
     (chars + begun, units + begun + long)
 }
 

@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use crate::sentiment::fold::{Class, class, is_unspaced, plain};
+use crate::props::{ASCII_PLAIN, props};
+use crate::sentiment::fold::{Class, class, plain};
 
 /// A word of the text.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,28 +72,28 @@ fn piece(text: &str, range: Range<usize>, words: &mut Vec<Word>) {
         let byte = bytes[at];
         if byte.is_ascii() {
             if byte.is_ascii_alphanumeric() {
-                let lower = byte.to_ascii_lowercase();
                 cut.part_at_script('a');
-                cut.grow(at, at + 1, char::from(lower), byte.is_ascii_uppercase(), byte != lower);
+                at = cut.grow_ascii(bytes, at, range.end);
             } else {
                 cut.close();
+                at += 1;
             }
-            at += 1;
             continue;
         }
         let Some(c) = text[at..range.end].chars().next() else { break };
         let end = at + c.len_utf8();
-        match plain(c) {
+        let props = props(c);
+        match props.plain() {
             // A mark belongs to the word it stands on.
             None => cut.stretch(end),
-            Some(folded) if class(c) == Class::Word => {
-                if is_unspaced(c) {
+            Some(folded) if props.class() == Class::Word => {
+                if props.unspaced() {
                     cut.close();
                     cut.grow(at, end, folded, false, false);
                     cut.close();
                 } else {
                     cut.part_at_script(folded);
-                    cut.grow(at, end, folded, c.is_uppercase(), c.is_uppercase());
+                    cut.grow(at, end, folded, props.upper(), props.upper());
                 }
             }
             Some(_) => cut.close(),
@@ -126,6 +127,35 @@ impl Cut<'_> {
         word.digits |= digit;
         word.letters |= !digit;
         word.shouted &= upper || digit;
+    }
+
+    /// Takes the ASCII letters and digits from `at` on, of which there is one at least, and returns
+    /// where they end.
+    fn grow_ascii(&mut self, bytes: &[u8], at: usize, end: usize) -> usize {
+        let mut word = self.open.take().unwrap_or(Word {
+            start: at,
+            end: at,
+            hash: SEED,
+            capital: bytes[at].is_ascii_uppercase(),
+            shouted: true,
+            digits: false,
+            letters: false,
+        });
+        for byte in &bytes[at..end] {
+            let lower = ASCII_PLAIN[usize::from(*byte)];
+            if lower == 0 {
+                break;
+            }
+            word.hash = step(word.hash, char::from(lower));
+            let digit = lower <= b'9';
+            word.digits |= digit;
+            word.letters |= !digit;
+            word.shouted &= *byte != lower || digit;
+            word.end += 1;
+        }
+        let end = word.end;
+        self.open = Some(word);
+        end
     }
 
     /// Latin names stand right beside particles of other scripts.
@@ -164,7 +194,7 @@ pub(crate) fn letters(text: &str, range: Range<usize>, out: &mut Vec<Letter>) {
             fresh = true;
             continue;
         }
-        let upper = c.is_uppercase();
+        let upper = if c.is_ascii() { c.is_ascii_uppercase() } else { props(c).upper() };
         let begins = fresh || (upper && small) || (digit != folded.is_ascii_digit());
         out.push(Letter { plain: folded, start: at, end: at + c.len_utf8(), begins });
         (small, fresh, digit) = (!upper, false, folded.is_ascii_digit());

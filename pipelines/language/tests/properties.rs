@@ -1,6 +1,8 @@
 //! Holds for every text: no panic, spans inside the text on character boundaries, and the same
 //! answer twice.
 
+#[path = "../examples/fuzz/readers.rs"]
+mod readers;
 #[path = "../examples/fuzz/texts.rs"]
 mod texts;
 
@@ -9,72 +11,9 @@ use flotilla_language::entities::find_all;
 use flotilla_language::platform::{Platform, Rules};
 use flotilla_language::span::Span;
 use proptest::prelude::*;
+use readers::{PLATFORMS, answers};
 use serde_json::Value;
-
-const PLATFORMS: [Option<Platform>; 10] = [
-    None,
-    Some(Platform::X),
-    Some(Platform::TikTok),
-    Some(Platform::Instagram),
-    Some(Platform::Facebook),
-    Some(Platform::YouTube),
-    Some(Platform::LinkedIn),
-    Some(Platform::Threads),
-    Some(Platform::Pinterest),
-    Some(Platform::WhatsApp),
-];
-
-/// Pieces that finders react to, in any order.
-const PIECES: [&str; 48] = [
-    "#",
-    "＃",
-    "@",
-    "＠",
-    "$",
-    "http://",
-    "https://",
-    "t.co/",
-    "www.",
-    ".com",
-    ".рф",
-    ".みんな",
-    "example",
-    "a",
-    "ö",
-    "の",
-    "#️⃣",
-    "\u{200D}",
-    "\u{FE0F}",
-    "\u{20E3}",
-    "👩🏽‍🚒",
-    "🇩🇪",
-    "🇦",
-    "🏿",
-    "1",
-    "2024",
-    "+84",
-    "(",
-    ")",
-    "-",
-    "_",
-    "/",
-    "?",
-    "%",
-    "=",
-    ":",
-    "...",
-    "whatsapp ",
-    "€",
-    "19,99",
-    "-20%",
-    "RT",
-    "\n",
-    " ",
-    "\u{202A}",
-    "𝟏𝟗",
-    "กระเป๋า",
-    "xn--",
-];
+use texts::PIECES;
 
 fn pieces() -> impl Strategy<Value = String> {
     prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..40).prop_map(|p| p.concat())
@@ -139,7 +78,9 @@ fn made_up_texts_are_read_the_same_way_twice() {
     let mut texts = texts::Texts::new(1);
     for _ in 0..600 {
         let text = texts.next();
-        check(&text, PLATFORMS[texts.platform()]);
+        let platform = PLATFORMS[texts.platform()];
+        check(&text, platform);
+        assert_eq!(answers(&text, platform), answers(&text, platform), "{text:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Texts made up of what finders react to, by a seeded generator: the same seed, the same texts.
 
 /// Pieces that finders react to.
-const PIECES: [&str; 72] = [
+pub(crate) const PIECES: [&str; 73] = [
     "#",
     "＃",
     "@",
@@ -13,6 +13,7 @@ const PIECES: [&str; 72] = [
     "www.",
     ".com",
     ".рф",
+    ".みんな",
     ".example",
     "example",
     "a",

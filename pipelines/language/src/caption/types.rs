@@ -74,6 +74,8 @@ pub struct Caption {
 pub enum Mode {
     /// The rules compiled into this program.
     Local,
+    /// The rules, and a language model that added to what they found.
+    Model,
 }
 
 /// The language of a caption.

@@ -11,7 +11,7 @@ mod words;
 use std::ops::Range;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use phrases::{How, Phrases};
 use words::Place;
@@ -19,7 +19,7 @@ use words::Place;
 use crate::words::{Word, words as all_words};
 
 /// What the reader is asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Buy or order.

@@ -80,6 +80,11 @@ impl Phrases {
             let mut begun = self.first.with(word.hash).map(|at| self.all[at]);
             let longest = begun.find_map(|(phrase, how)| {
                 let range = word.start..word.start + phrase.len();
+                // Most phrases that begin alike differ where they end.
+                let last = text.as_bytes().get(range.end - 1)?;
+                if !last.eq_ignore_ascii_case(phrase.as_bytes().last()?) {
+                    return None;
+                }
                 let here = text.get(range.clone())?;
                 let same = here.eq_ignore_ascii_case(phrase) && whole(text, &range);
                 same.then_some((range, how))

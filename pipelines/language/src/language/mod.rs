@@ -13,6 +13,8 @@ use std::ops::Range;
 use model::Group;
 use script::Script;
 
+use crate::props::ascii_len;
+
 /// The code for "cannot be told".
 pub const UNDETERMINED: &str = "und";
 
@@ -122,7 +124,7 @@ fn runs(text: &str, ranges: &[Range<usize>]) -> Vec<Run> {
         let mut at = range.start;
         while at < range.end {
             let rest = &text.as_bytes()[at..range.end];
-            let ascii = rest.iter().position(|b| !b.is_ascii()).unwrap_or(rest.len());
+            let ascii = ascii_len(rest);
             if let Some((letters, count)) = ascii_letters(&rest[..ascii]) {
                 add(Script::Latin, at + letters.start..at + letters.end, count);
             }

@@ -3,6 +3,8 @@
 
 use std::sync::OnceLock;
 
+use crate::entities::chars::is_alphabetic;
+
 const FILE: &[u8] = include_bytes!("../../data/language_model.bin");
 const MAGIC: &[u8; 4] = b"FLM1";
 /// Languages of one group at most.
@@ -76,7 +78,7 @@ fn is_inside(c: char) -> bool {
         || c == '\''
         || c == '’'
         || (!c.is_ascii()
-            && (c.is_alphabetic()
+            && (is_alphabetic(c)
                 || matches!(c, '\u{300}'..='\u{36f}' | '\u{64b}'..='\u{65f}' | '\u{94d}')))
 }
 

@@ -155,12 +155,70 @@ const CANDIDATES: usize = WORDS.len() + 5;
 struct Tables {
     codes: [&'static str; CANDIDATES],
     /// For each word the rows it stands in, one bit each.
-    words: HashMap<&'static str, u32, BuildHasherDefault<WordHasher>>,
+    words: Rows,
     /// For each code point from U+0080 to U+025F, then from U+1E00 to U+1EFF, the rows of
     /// [`LETTERS`] it stands in.
     letters: [u16; NEAR + FAR],
     /// For each row of [`LETTERS`] its candidate.
     of_letters: [usize; LETTERS.len()],
+}
+
+/// The rows of every word. Most words have eight bytes or fewer: those are numbers themselves, and
+/// looked up as such.
+struct Rows {
+    short: Box<[(u64, u32)]>,
+    long: HashMap<&'static str, u32, BuildHasherDefault<WordHasher>>,
+    longest: usize,
+}
+
+/// Places for short words, as a power of two: several times as many as there are words.
+const PLACE_BITS: u32 = 12;
+
+impl Default for Rows {
+    fn default() -> Self {
+        let short = vec![(0, 0); 1 << PLACE_BITS].into_boxed_slice();
+        Self { short, long: HashMap::default(), longest: 0 }
+    }
+}
+
+impl Rows {
+    /// The bytes of a short word as a number; no word is nought.
+    fn packed(word: &str) -> Option<u64> {
+        let short = word.len() <= 8;
+        short.then(|| word.bytes().fold(0, |packed, byte| (packed << 8) | u64::from(byte)))
+    }
+
+    /// Where a short word lies, or would.
+    fn place(&self, packed: u64) -> usize {
+        let mut at = (packed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACE_BITS)) as usize;
+        while self.short[at].0 != 0 && self.short[at].0 != packed {
+            at = (at + 1) & ((1 << PLACE_BITS) - 1);
+        }
+        at
+    }
+
+    fn add(&mut self, word: &'static str, rows: u32) {
+        match Self::packed(word) {
+            Some(packed) => {
+                let place = self.place(packed);
+                self.short[place].0 = packed;
+                self.short[place].1 |= rows;
+            }
+            None => {
+                *self.long.entry(word).or_default() |= rows;
+                self.longest = self.longest.max(word.len());
+            }
+        }
+    }
+
+    /// The rows of a word; 0 for an unknown one.
+    fn of(&self, word: &str) -> u32 {
+        match Self::packed(word) {
+            Some(packed) => self.short[self.place(packed)].1,
+            None if word.len() > self.longest => 0,
+            None => self.long.get(word).copied().unwrap_or(0),
+        }
+    }
 }
 
 const NEAR: usize = 0x260 - 0x80;
@@ -176,13 +234,12 @@ fn letter_slot(c: char) -> Option<usize> {
 }
 
 static TABLES: LazyLock<Tables> = LazyLock::new(|| {
-    let mut words: HashMap<&'static str, u32, _> =
-        HashMap::with_capacity_and_hasher(2048, BuildHasherDefault::default());
+    let mut words = Rows::default();
     let mut codes = [""; CANDIDATES];
     for (row, (code, list)) in WORDS.iter().enumerate() {
         codes[row] = code;
         for word in list.split_whitespace() {
-            *words.entry(word).or_default() |= 1 << row;
+            words.add(word, 1 << row);
         }
     }
     let mut letters = [0; NEAR + FAR];
@@ -221,7 +278,10 @@ pub(super) fn vote(lower: &str) -> Option<Vote> {
     let mut words = 0;
     for word in words_of(lower) {
         words += 1;
-        let Some(rows) = tables.words.get(word) else { continue };
+        let rows = tables.words.of(word);
+        if rows == 0 {
+            continue;
+        }
         // A word that several languages share says less than one of a single language.
         // Single letters are abbreviations as often as words.
         let worth = match (rows.count_ones(), is_one_letter(word)) {
@@ -229,7 +289,7 @@ pub(super) fn vote(lower: &str) -> Option<Vote> {
             (1, _) => 3,
             _ => 2,
         };
-        let mut rows = *rows;
+        let mut rows = rows;
         while rows != 0 {
             points[rows.trailing_zeros() as usize] += worth;
             rows &= rows - 1;
@@ -263,14 +323,14 @@ pub(super) fn vote(lower: &str) -> Option<Vote> {
 
 /// The words of a text: letters and the apostrophes between them.
 fn words_of(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
+    let mut at = 0;
     std::iter::from_fn(move || {
         loop {
-            let start = rest.find(is_inside)?;
-            rest = &rest[start..];
-            let end = rest.find(|c| !is_inside(c)).unwrap_or(rest.len());
-            let word = rest[..end].trim_matches('\'');
-            rest = &rest[end..];
+            let start = next(text, at, true)?;
+            at = next(text, start, false).unwrap_or(text.len());
+            let word = &text[start..at];
+            let quoted = word.starts_with('\'') || word.ends_with('\'');
+            let word = if quoted { word.trim_matches('\'') } else { word };
             if !word.is_empty() {
                 return Some(word);
             }
@@ -278,8 +338,25 @@ fn words_of(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn is_inside(c: char) -> bool {
-    is_alphabetic(c) || c == '\''
+/// Where the next character stands that is inside a word, or outside.
+fn next(text: &str, from: usize, inside: bool) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = from;
+    while let Some(byte) = bytes.get(at) {
+        if byte.is_ascii() {
+            if (byte.is_ascii_alphabetic() || *byte == b'\'') == inside {
+                return Some(at);
+            }
+            at += 1;
+        } else {
+            let c = text[at..].chars().next()?;
+            if is_alphabetic(c) == inside {
+                return Some(at);
+            }
+            at += c.len_utf8();
+        }
+    }
+    None
 }
 
 fn is_one_letter(word: &str) -> bool {

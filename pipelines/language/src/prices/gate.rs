@@ -3,8 +3,11 @@
 
 use std::sync::OnceLock;
 
+use memchr::memchr2;
+
 use super::lexicon::{Form, Languages, Tag, lexicon};
 use super::matters;
+use crate::props::props;
 use crate::words::{FirstWords, Word, words};
 
 /// The words and signs that findings need at least one of.
@@ -13,7 +16,6 @@ pub(super) struct Gate {
     words: FirstWords,
     /// For each word the languages it means something in.
     languages: Vec<Languages>,
-    ascii: [bool; 128],
     signs: Vec<char>,
 }
 
@@ -25,7 +27,6 @@ impl Gate {
     }
 
     fn load() -> Self {
-        let mut ascii = [false; 128];
         let mut signs = vec!['٪', '％', '＄', '￡', '￥', '￦'];
         let mut told: Vec<(&'static str, Languages)> = Vec::new();
         for (text, tag, languages) in lexicon().entries().filter(|(_, tag, _)| matters(tag)) {
@@ -33,7 +34,7 @@ impl Gate {
             let code = matches!(tag, Tag::Currency { form: Form::Code, .. });
             let word = telling(text);
             match text.chars().find(|c| is_sign(*c)) {
-                Some(sign) if sign.is_ascii() => ascii[sign as usize] = true,
+                Some('$' | '%') => {}
                 Some(sign) => signs.push(sign),
                 None if code || (word.is_ascii() && word.len() < 3) => {}
                 None => told.push((word, languages)),
@@ -44,7 +45,6 @@ impl Gate {
         Self {
             words: FirstWords::of(told.iter().map(|(word, _)| *word)),
             languages: told.iter().map(|(_, languages)| *languages).collect(),
-            ascii,
             signs,
         }
     }
@@ -55,10 +55,10 @@ impl Gate {
             word.digits || self.words.with(word.hash).any(|at| self.languages[at] & languages != 0)
         };
         words.iter().any(means)
-            || text.bytes().any(|b| b.is_ascii() && self.ascii[usize::from(b)])
+            || memchr2(b'$', b'%', text.as_bytes()).is_some()
             || (!text.is_ascii()
                 && text.chars().any(|c| {
-                    !c.is_ascii() && (c.is_numeric() || self.signs.binary_search(&c).is_ok())
+                    !c.is_ascii() && (props(c).numeric() || self.signs.binary_search(&c).is_ok())
                 }))
     }
 }

@@ -1,5 +1,6 @@
 //! Finds the entries of the word tables by their first word, without a list for each.
 
+use super::lexicon::Languages;
 use crate::hash::hash;
 
 /// Entries by key: those of one hash lie side by side, the longest first.
@@ -17,6 +18,7 @@ struct Item {
     /// The upper half of the key's hash.
     key: u32,
     entry: u32,
+    languages: Languages,
 }
 
 /// Bits of the hash that choose a slot, and a bit of `seen`.
@@ -24,13 +26,14 @@ const SLOT_BITS: u32 = 13;
 const SEEN_BITS: u32 = 16;
 
 impl Index {
-    /// Builds the index from the key and length of every entry, in the order of the entries. Of
-    /// equally long entries of a key the first comes first.
-    pub(super) fn of(entries: impl Iterator<Item = (&'static str, usize)>) -> Self {
-        let keys: Vec<(u64, usize)> = entries.map(|(key, len)| (hash(key), len)).collect();
+    /// Builds the index from the key, length and languages of every entry, in the order of the
+    /// entries. Of equally long entries of a key the first comes first.
+    pub(super) fn of(entries: impl Iterator<Item = (&'static str, usize, Languages)>) -> Self {
+        let keys: Vec<(u64, usize, Languages)> =
+            entries.map(|(key, len, languages)| (hash(key), len, languages)).collect();
         let mut seen = vec![0; 1 << (SEEN_BITS - 6)];
         let mut starts = vec![0; (1 << SLOT_BITS) + 1];
-        for (hash, _) in &keys {
+        for (hash, ..) in &keys {
             let (word, bit) = seen_bit(*hash);
             seen[word] |= bit;
             starts[slot_of(*hash) + 1] += 1;
@@ -38,11 +41,12 @@ impl Index {
         for slot in 1..starts.len() {
             starts[slot] += starts[slot - 1];
         }
-        let mut items = vec![Item { key: 0, entry: 0 }; keys.len()];
+        let mut items = vec![Item { key: 0, entry: 0, languages: 0 }; keys.len()];
         let mut next = starts.clone();
-        for (entry, (hash, _)) in keys.iter().enumerate() {
+        for (entry, (hash, _, languages)) in keys.iter().enumerate() {
             let place = &mut next[slot_of(*hash)];
-            items[*place as usize] = Item { key: (hash >> 32) as u32, entry: entry as u32 };
+            items[*place as usize] =
+                Item { key: (hash >> 32) as u32, entry: entry as u32, languages: *languages };
             *place += 1;
         }
         for slot in starts.windows(2).filter(|slot| slot[1] - slot[0] > 1) {
@@ -52,10 +56,10 @@ impl Index {
         Self { seen, starts, items }
     }
 
-    /// The entries of a key, longest first; none for an unknown one. Another key of the same hash
-    /// may bring its own.
+    /// The entries of a key in any of the languages, longest first; none for an unknown one.
+    /// Another key of the same hash may bring its own.
     #[inline]
-    pub(super) fn list(&self, key: &str) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn list(&self, key: &str, languages: Languages) -> impl Iterator<Item = usize> + '_ {
         let hash = hash(key);
         let (word, bit) = seen_bit(hash);
         let items = match self.seen.get(word) {
@@ -66,7 +70,8 @@ impl Index {
             _ => &[],
         };
         let key = (hash >> 32) as u32;
-        items.iter().filter(move |item| item.key == key).map(|item| item.entry as usize)
+        let meant = move |item: &&Item| item.key == key && item.languages & languages != 0;
+        items.iter().filter(meant).map(|item| item.entry as usize)
     }
 }
 
@@ -85,11 +90,12 @@ mod tests {
 
     #[test]
     fn the_longest_entry_of_a_key_comes_first_and_equals_keep_their_order() {
-        let entries = [("us", 2), ("kr", 2), ("us", 9), ("us", 2), ("us", 4)];
+        let entries = [("us", 2, 1), ("kr", 2, 1), ("us", 9, 1), ("us", 2, 1), ("us", 4, 2)];
         let index = Index::of(entries.into_iter());
-        assert_eq!(index.list("us").collect::<Vec<_>>(), [2, 4, 0, 3]);
-        assert_eq!(index.list("kr").collect::<Vec<_>>(), [1]);
-        assert_eq!(index.list("se").count(), 0);
-        assert_eq!(Index::default().list("us").count(), 0);
+        assert_eq!(index.list("us", 3).collect::<Vec<_>>(), [2, 4, 0, 3]);
+        assert_eq!(index.list("us", 1).collect::<Vec<_>>(), [2, 0, 3]);
+        assert_eq!(index.list("kr", 1).collect::<Vec<_>>(), [1]);
+        assert_eq!(index.list("se", 1).count(), 0);
+        assert_eq!(Index::default().list("us", 1).count(), 0);
     }
 }

@@ -265,7 +265,7 @@ impl Lexicon {
         lexicon.load_names();
         lexicon.index = Index::of(lexicon.entries.iter().map(|entry| {
             let key = first_pair(entry.text).unwrap_or_else(|| first_unit(entry.text));
-            (key, entry.text.len())
+            (key, entry.text.len(), entry.languages)
         }));
         lexicon
     }
@@ -419,13 +419,10 @@ impl Lexicon {
     ) -> Option<Found> {
         let at = unit.start;
         let text = &folded.text[at..];
-        let pair = first_pair(text).into_iter().flat_map(|key| self.index.list(key));
-        let unit = self.index.list(&folded.text[unit]);
+        let pair = first_pair(text).into_iter().flat_map(|key| self.index.list(key, languages));
+        let unit = self.index.list(&folded.text[unit], languages);
         let mut found = Found::default();
         for entry in pair.chain(unit).map(|at| &self.entries[at]) {
-            if entry.languages & languages == 0 {
-                continue;
-            }
             let Some(len) = entry.match_len(text) else { continue };
             if at + len < found.end {
                 break;

@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use super::fold::is_unspaced;
 use super::lexicon::{Lexicon, SEED, langs, pair, step};
-use super::tokens::{Kind, Token, Tokens, cut};
+use super::tokens::{Kind, LONGEST, Token, Tokens, cut};
 use super::valence::{Sums, squash, sums};
 
 /// How many plain numbers there are.
 pub const DENSE: usize = 22;
-/// Pieces of words are this many characters long, the marks of begin and end included.
-const PIECES: std::ops::RangeInclusive<usize> = 2..=5;
+/// Pieces of words are two to this many characters long, the marks of begin and end included.
+const PIECES: usize = 5;
 /// A word in the scope of a negator is another word.
 const NEGATED: u32 = 0x5bd1_e995;
 const WORD: u32 = 0x27d4_eb2f;
@@ -85,20 +85,19 @@ pub(super) fn walk(
     Read { dense: dense(&tokens, &sums), sums, tokens: tokens.list.len(), words }
 }
 
-/// Every piece of `<word>`.
+/// Every piece of `<word>`; no word has more than [`LONGEST`] letters.
 fn pieces(word: &[char], each: &mut impl FnMut(u32)) {
-    let at = |i: usize| match i {
-        0 => '<',
-        i => word.get(i - 1).copied().unwrap_or('>'),
-    };
-    for start in 0..=word.len() {
-        let mut hash = SEED;
-        let longest = (word.len() + 2 - start).min(*PIECES.end());
-        for length in 1..=longest {
-            hash = step(hash, at(start + length - 1));
-            if length >= *PIECES.start() {
-                each(mix(hash));
-            }
+    let mut room = ['<'; LONGEST + 2];
+    let length = word.len().min(LONGEST);
+    room[1..=length].copy_from_slice(&word[..length]);
+    room[length + 1] = '>';
+    let marked = &room[..length + 2];
+    for start in 0..=length {
+        let rest = &marked[start..marked.len().min(start + PIECES)];
+        let mut hash = step(SEED, rest[0]);
+        for c in &rest[1..] {
+            hash = step(hash, *c);
+            each(mix(hash));
         }
     }
 }

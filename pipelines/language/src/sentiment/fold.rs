@@ -3,8 +3,16 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::props::props;
+
 /// The plain form of a character; nothing for marks and stretching that carry no sense here.
+#[inline]
 pub(crate) fn plain(c: char) -> Option<char> {
+    if c.is_ascii() { Some(c.to_ascii_lowercase()) } else { props(c).plain() }
+}
+
+/// The same, worked out.
+pub(crate) fn plain_of(c: char) -> Option<char> {
     if c.is_ascii() {
         return Some(c.to_ascii_lowercase());
     }
@@ -53,7 +61,16 @@ pub(crate) enum Class {
 }
 
 /// The class of a character.
+#[inline]
 pub(crate) fn class(c: char) -> Class {
+    if !c.is_ascii() {
+        return props(c).class();
+    }
+    if c.is_ascii_alphanumeric() { Class::Word } else { Class::Other }
+}
+
+/// The same, worked out.
+pub(crate) fn class_of(c: char) -> Class {
     if c.is_ascii() {
         return if c.is_ascii_alphanumeric() { Class::Word } else { Class::Other };
     }

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use super::fold::{Class, class, is_unspaced, plain};
 use super::lexicon::{Cue, Langs, Lexicon, SEED, step};
+use crate::entities::chars::is_alphabetic;
+use crate::props::ASCII_PLAIN;
 
 /// A word or sign of the text.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +52,7 @@ pub(super) struct Tokens {
 }
 
 /// Longest word read, in characters; what is longer is no word.
-const LONGEST: usize = 40;
+pub(super) const LONGEST: usize = 40;
 /// Letters that begin an emoticon.
 const EMOTICON: &[u8] = b":;=<(^>-";
 
@@ -195,33 +197,46 @@ impl Cutter<'_> {
         let (mut hash, mut capitals, mut small, mut digits) = (SEED, 0u32, 0u32, 0u32);
         let (mut same, mut stretched, mut last) = (0, false, '\0');
         let mut run = false;
-        let chars = self.text[self.at..end].char_indices();
-        let mut length = end - self.at;
-        for (i, c) in chars {
-            let inner = matches!(c, '\'' | '’')
-                && i > 0
-                && shortened(&self.text[self.at + i + c.len_utf8()..end]);
-            if !inner && class(c) != Class::Word {
-                // Marks and joiners belong to the word; all else ends it.
-                if c.is_ascii() || plain(c).is_some() || class(c) == Class::Emoji {
-                    length = i;
+        let bytes = self.text.as_bytes();
+        let mut at = self.at;
+        while at < end {
+            let ascii = ASCII_PLAIN[usize::from(bytes[at])];
+            let (c, after) = if ascii == 0 {
+                let Some(c) = self.text[at..end].chars().next() else { break };
+                let after = at + c.len_utf8();
+                let inner =
+                    matches!(c, '\'' | '’') && at > self.at && shortened(&self.text[after..end]);
+                if !inner && class(c) != Class::Word {
+                    // Marks and joiners belong to the word; all else ends it.
+                    if c.is_ascii() || plain(c).is_some() || class(c) == Class::Emoji {
+                        break;
+                    }
+                    at = after;
+                    continue;
+                }
+                let unspaced = is_unspaced(c);
+                if unspaced != run && at > self.at {
                     break;
                 }
-                continue;
-            }
-            let unspaced = is_unspaced(c);
-            if unspaced != run && i > 0 {
-                length = i;
-                break;
-            }
-            run = unspaced;
-            capitals += u32::from(c.is_ascii_uppercase());
-            small += u32::from(c.is_ascii_lowercase());
-            digits += u32::from(c.is_ascii_digit());
-            let Some(c) = plain(c) else { continue };
+                run = unspaced;
+                at = after;
+                let Some(plain) = plain(c) else { continue };
+                (plain, after)
+            } else {
+                if run && at > self.at {
+                    break;
+                }
+                run = false;
+                let byte = bytes[at];
+                capitals += u32::from(byte.is_ascii_uppercase());
+                small += u32::from(byte.is_ascii_lowercase());
+                digits += u32::from(byte.is_ascii_digit());
+                (char::from(ascii), at + 1)
+            };
+            at = after;
             same = if c == last { same + 1 } else { 1 };
             last = c;
-            if same > 2 && c.is_alphabetic() {
+            if same > 2 && is_alphabetic(c) {
                 stretched = true;
                 continue;
             }
@@ -230,7 +245,7 @@ impl Cutter<'_> {
             }
             hash = step(hash, c);
         }
-        self.at += length;
+        self.at = at;
         let letters = (start as u32, self.tokens.letters.len() as u32);
         if digits > 0 && capitals + small == 0 {
             self.tokens.numbers += 1;

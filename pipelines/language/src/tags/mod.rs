@@ -136,6 +136,27 @@ pub fn generate(post: &Post<'_>, context: &Context<'_>) -> Tagging {
     Tagging { tags, keyphrases, categories, trends, seo, mode: Mode::Local, notes }
 }
 
+/// Adds tags that somebody else suggests, best first, behind equally good ones that are there.
+/// Returns how many stay out: banned, spam, or denied.
+pub fn suggest(
+    tagging: &mut Tagging,
+    words: &[String],
+    platform: Option<Platform>,
+    deny: &[String],
+    most: usize,
+    reason: &str,
+) -> usize {
+    let form = Form::of(platform);
+    let mut pool = Pool::new(&form, &Context { deny, ..Context::default() });
+    pool.tags = tagging.tags.drain(..).map(|tag| (key(&tag.tag), tag)).collect();
+    for (rank, tag) in words.iter().enumerate() {
+        pool.add(tag, 0.6 - 0.01 * rank.min(30) as f32, || reason.to_owned());
+    }
+    let refused = pool.refused;
+    tagging.tags = pool.best(most);
+    refused
+}
+
 /// What lies between entities.
 fn prose(text: &str, skip: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut prose = Vec::new();
