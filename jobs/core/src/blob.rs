@@ -92,6 +92,14 @@ pub trait Blobs: Send + Sync + fmt::Debug {
     /// Reads the blob; refuses one of more than `max_bytes` before reading it.
     async fn get(&self, key: &BlobKey, max_bytes: u64) -> Result<Bytes, BlobError>;
 
+    /// `length` bytes of it from `from` on, fewer at its end. Stores that can read a part of a
+    /// blob do; the others read all of it.
+    async fn part(&self, key: &BlobKey, from: u64, length: u64) -> Result<Bytes, BlobError> {
+        let whole = self.get(key, u64::MAX).await?;
+        let at = |place: u64| usize::try_from(place).unwrap_or(usize::MAX).min(whole.len());
+        Ok(whole.slice(at(from)..at(from.saturating_add(length))))
+    }
+
     /// Its size in bytes; `None`: there is none.
     async fn size(&self, key: &BlobKey) -> Result<Option<u64>, BlobError>;
 

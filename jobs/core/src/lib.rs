@@ -42,6 +42,7 @@
 //! | effect, ledger | an irreversible call; the record that lets it happen once |
 //! | event, subscriber, sink | what others are told of a job (CloudEvents); who; by which way |
 
+pub mod account;
 pub mod blob;
 pub mod breaker;
 pub mod broker;
@@ -68,11 +69,14 @@ pub mod records;
 pub mod registry;
 pub mod retry;
 pub mod rng;
+pub mod sabotage;
 pub mod scratch;
+pub mod secret;
 pub mod state;
 pub mod suggest;
 pub mod throttle;
 
+pub use account::{Account, Accounts};
 pub use call::Call;
 pub use cells::Cells;
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
@@ -88,4 +92,5 @@ pub use queue::Queue;
 pub use records::Records;
 pub use registry::Registry;
 pub use rng::{Rng, SeededRng};
+pub use secret::Secret;
 pub use state::{DeadClass, State};

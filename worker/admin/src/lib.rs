@@ -5,12 +5,14 @@
 //! | `/livez` | 200 while the process serves |
 //! | `/readyz` | 200 while what it depends on answers, else 503 with the reason |
 //! | `/metrics` | Prometheus text format |
+//! | `/scale`, `/scale/<lane>` | what an autoscaler asks: see [`Scale`] |
 //! | `/v1/…` | the API, where it is on: see [`Api`] |
 //!
-//! With a token set, `/metrics` wants `Authorization: Bearer <token>`; the two probes do not, and
+//! With a token set, `/metrics` and `/scale` want `Authorization: Bearer <token>`; the two probes do not, and
 //! say nothing that is worth hiding. They read no bodies; those of the API are bounded.
 
 mod api;
+mod scale;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -29,6 +31,7 @@ use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 
 pub use api::{Api, ApiSettings, Fetch, SnsHook, Token};
+pub use scale::{LaneLoad, Scale};
 
 /// Longest time a readiness check may take.
 const READY_WITHIN: Duration = Duration::from_secs(5);
@@ -47,7 +50,9 @@ pub struct Admin {
     pub metrics: prometheus::Registry,
     /// What `/readyz` asks.
     pub ready: Arc<dyn Ready>,
-    /// What callers of `/metrics` must show.
+    /// What `/scale` asks.
+    pub scale: Arc<dyn Scale>,
+    /// What callers of `/metrics` and `/scale` must show.
     pub token: Option<Arc<str>>,
     /// The API below `/v1`; `None`: off.
     pub api: Option<Api>,
@@ -58,6 +63,8 @@ pub fn router(mut admin: Admin) -> Router {
     let api = admin.api.take().map(api::router).unwrap_or_default();
     Router::new()
         .route("/metrics", get(metrics))
+        .route("/scale", get(scale::all))
+        .route("/scale/{lane}", get(scale::one))
         .route_layer(middleware::from_fn_with_state(admin.clone(), guard))
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
@@ -110,6 +117,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     let mut text = Vec::new();
     match encoder.encode(&admin.metrics.gather(), &mut text) {
         Ok(()) => {
+            text.extend_from_slice(scale::gauges(&admin).await.as_bytes());
             ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response()
         }
         Err(error) => {
@@ -145,13 +153,23 @@ mod tests {
         }
     }
 
+    struct Few;
+
+    #[async_trait]
+    impl Scale for Few {
+        async fn lanes(&self, within: Duration) -> Result<Vec<LaneLoad>, String> {
+            let (lane, replicas) = ("posts".to_owned(), 120 / within.as_secs());
+            Ok(vec![LaneLoad { lane, runnable: 7, replicas, ..LaneLoad::default() }])
+        }
+    }
+
     /// One request over a real socket: status code and body.
     async fn ask(ready: Result<(), String>, path: &str, token: Option<&str>) -> (u16, String) {
         let metrics = prometheus::Registry::new();
         let counter = prometheus::IntCounter::new("flotilla_test_total", "a test").unwrap();
         metrics.register(Box::new(counter)).unwrap();
         let (ready, sesame) = (Arc::new(Answer(ready)), Some("sesame".into()));
-        let admin = Admin { metrics, ready, token: sesame, api: None };
+        let admin = Admin { metrics, ready, scale: Arc::new(Few), token: sesame, api: None };
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -188,5 +206,21 @@ mod tests {
         assert_eq!(code, 200);
         assert!(text.contains("flotilla_test_total 0"), "{text}");
         assert_eq!(ask(Ok(()), "/nothing", Some("sesame")).await.0, 404);
+    }
+
+    #[tokio::test]
+    async fn an_autoscaler_reads_what_a_lane_asks_for() {
+        let shown = Some("sesame");
+        assert_eq!(ask(Ok(()), "/scale", None).await.0, 401);
+        let (code, text) = ask(Ok(()), "/scale/posts", shown).await;
+        assert_eq!(code, 200);
+        assert!(text.contains("\"runnable\":7") && text.contains("\"replicas\":2"), "{text}");
+        let (_, text) = ask(Ok(()), "/scale/posts?within=30", shown).await;
+        assert!(text.contains("\"replicas\":4"), "{text}");
+        let (_, text) = ask(Ok(()), "/scale/none", shown).await;
+        assert!(text.contains("\"replicas\":0"), "a lane without jobs asks for nobody: {text}");
+        assert!(ask(Ok(()), "/scale", shown).await.1.contains("\"lanes\":[{\"lane\":\"posts\""));
+        let (_, text) = ask(Ok(()), "/metrics", shown).await;
+        assert!(text.contains("flotilla_lane_replicas{lane=\"posts\"} 2"), "{text}");
     }
 }

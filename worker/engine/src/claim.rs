@@ -163,6 +163,7 @@ fn soon(shared: &Shared, due: Option<Timestamp>) -> bool {
 /// All slots are taken, or too few are free for a claim.
 async fn wait_for_room(shared: &Shared) {
     tokio::select! {
+        biased; // the same run every time
         () = shared.desk.freed.notified() => {}
         () = pause(shared, shared.jittered(shared.settings.poll)) => {}
     }
@@ -178,6 +179,7 @@ async fn wait_for_jobs(
 ) {
     let limit = shared.jittered(shared.settings.poll).min(until(shared, due));
     tokio::select! {
+        biased; // the same run every time
         () = changed(wakes) => {}
         () = shared.desk.freed.notified(), if excluded || shared.settings.until_idle => {}
         () = pause(shared, limit) => {}

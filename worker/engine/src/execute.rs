@@ -12,6 +12,7 @@ use flotilla_core::clock::{after, between};
 use flotilla_core::flow::ChildEnd;
 use flotilla_core::queue::{AttemptError, Claimed, Settlement, Verdict};
 use flotilla_core::registry::Registered;
+use flotilla_core::sabotage::{self, Bug};
 use flotilla_core::{DeadClass, JobContext, JobError, Timestamp, TraceContext};
 use futures_util::FutureExt;
 use tracing::{Instrument, Span};
@@ -20,7 +21,7 @@ use crate::desk::Assigned;
 use crate::flow;
 use crate::gate::{self, Ticket};
 use crate::lease::{Control, Stop};
-use crate::names::Outcome;
+use crate::names::{Call, Outcome};
 use crate::observe::About;
 use crate::settings::Retention;
 use crate::settle::Done;
@@ -75,6 +76,12 @@ async fn run(shared: &Shared, job: &mut Assigned, now: Timestamp) -> (Ending, Ar
     let mut cx = context(shared, job, Arc::clone(&children), now);
     if let Some(ticket) = &ticket {
         cx.calls = ticket.sink();
+    }
+    if sabotage::committed(Bug::AckBeforeSettle) {
+        let (result, keep_until) = (Bytes::from_static(b"null"), after(now, kind.policy.timeout));
+        let verdict = Verdict::Completed { result, keep_until };
+        let done = [Settlement { held: job.claimed.held.clone(), verdict }];
+        shared.observer.port(Call::Settle, &shared.ports.queue.settle(&done, now).await);
     }
     let payload = std::mem::take(&mut job.claimed.payload);
     let run = kind.run(job.claimed.version, payload, cx);
@@ -221,6 +228,9 @@ fn failed(error: JobError, facts: &Facts<'_>, now: Timestamp) -> Verdict {
         }
         JobError::Retry { after: hint, .. } => {
             Verdict::Retry { at: after(now, facts.delay(hint)), error: kept }
+        }
+        JobError::Snooze { until, .. } if sabotage::committed(Bug::ChargeSnooze) => {
+            Verdict::Retry { at: until.max(now), error: kept }
         }
         JobError::Snooze { until, reason } => Verdict::Snooze { at: until.max(now), reason },
         JobError::Park { key, reason } => Verdict::Park { key, reason },

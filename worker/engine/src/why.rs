@@ -178,9 +178,9 @@ fn dead(record: &JobRecord) -> String {
     let error = record.errors.last().map_or_else(|| reason(record), |error| &error.error);
     let id = record.id;
     let advice = if record.class == Some(DeadClass::OutcomeUnknown) {
-        // A replay could do the irreversible thing a second time; it is refused.
+        // A mere replay could do the irreversible thing a second time; it is refused.
         format!(
-            "find out whether it was done; `flotilla dead discard {id}` if it was, else enqueue it anew"
+            "find out whether it was done, then `flotilla dead replay {id} --found did` (or did-not)"
         )
     } else {
         format!("`flotilla dead replay {id}` runs it again")

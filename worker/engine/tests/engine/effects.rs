@@ -13,6 +13,7 @@ use flotilla_core::{
     DeadClass, Envelope, Job, JobError, JobId, Kind, Payload, Policy, Rng, SeededRng, State,
 };
 use flotilla_engine::Settings;
+use flotilla_engine::found::{self, Found, Word};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -182,5 +183,51 @@ async fn a_step_that_was_kept_is_not_run_again() {
     for id in jobs {
         world.until(id, State::Completed).await;
         assert_eq!(platform.prepared.lock().unwrap()[&id], 1);
+    }
+}
+
+/// A dead letter of unknown outcome, and what its platform holds of it.
+async fn unknown(world: &World, platform: &Platform, happened: bool) -> JobId {
+    loop {
+        let id = enqueue(world, false).await;
+        let engine = world.start(World::settings("a"));
+        let record = world.until_record(id, |record| record.state.is_finished()).await;
+        drop(engine);
+        if record.class == Some(DeadClass::OutcomeUnknown) {
+            assert_eq!(platform.posts(id), 1, "it arrived, and the answer was dropped");
+            if !happened {
+                platform.posts.lock().unwrap().remove(&id); // it was taken down
+            }
+            return id;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_found_goes_into_the_ledger_before_the_job_goes_on() {
+    let (world, platform) = world(4);
+    for (happened, found) in [(true, Found::Did(1.into())), (false, Found::DidNot)] {
+        let id = unknown(&world, &platform, happened).await;
+        let (memory, word) = (&*world.memory, Word { found, by: "ann".into() });
+        let record = world.record(id).await;
+        assert_eq!(found::open_effects(memory, id, world.clock.now()).await.unwrap().len(), 1);
+        let replay = || found::replay(memory, memory, &world.ops, &record, &word);
+        let new = replay().await.unwrap();
+        assert_eq!(replay().await.unwrap(), new, "saying it twice changes nothing");
+        let engine = world.start(World::settings("a"));
+        let ended = world.until_record(new, |record| record.state.is_finished()).await;
+        drop(engine);
+        if happened {
+            assert_eq!((ended.state, platform.posts(new)), (State::Completed, 0), "not again");
+        } else {
+            assert_eq!(platform.posts(new), 1, "made once");
+        }
+        assert!(!platform.prepared.lock().unwrap().contains_key(&new), "steps are inherited");
+        let old = world.record(id).await;
+        assert_eq!(old.state, State::Cancelled);
+        assert!(old.reason.unwrap().contains("ann found"), "who and what is on record");
+        assert_eq!(ended.extra["replay_of"]["job"], id.to_string());
+        let again = found::replay(memory, memory, &world.ops, &world.record(id).await, &word).await;
+        assert!(again.is_err(), "it is no dead letter any more");
     }
 }
