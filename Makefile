@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-aws lint bench peers clean
+.PHONY: help setup demo test test-aws simulate lint bench peers gallery clean
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,11 @@ test-aws: ## Hold SQS and DynamoDB to the queue suites on an emulator; takes abo
 	@worker/scripts/setup.sh test
 	@worker/scripts/test.sh --ignore-default-filter -p flotilla-aws
 
+simulate: ## Run the fleet on virtual time under faults: SEEDS=10000 for more, SEED=17 to tell one whole story
+	@worker/scripts/setup.sh test
+	@$(if $(SEED),FLOTILLA_TEST_SEED=$(SEED)) $(if $(SEEDS),FLOTILLA_TEST_SEEDS=$(SEEDS)) \
+		cargo test --locked --package flotilla-simulation -- seeds_of $(if $(SEED),--nocapture)
+
 lint: setup ## Check format and lints only
 	@cargo fmt --all --check
 	@cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
@@ -32,6 +37,9 @@ bench: setup ## Measure the embedded queue: enqueue, drain, pickup latency (opti
 
 peers: setup ## Measure it beside other job queues on this machine, with ratios; ARGS=--quick for a short run
 	@tests/bench/peers.sh $(ARGS)
+
+gallery: setup ## Write a page of pictures made with every option, to look at; ARGS: more folders of pictures
+	@cargo run --locked --example gallery -p flotilla-images -- target/gallery tests/fixtures/demo $(ARGS)
 
 clean: ## Remove build products and the peers' installations
 	@cargo clean --quiet

@@ -21,6 +21,8 @@ choice! {
         Cancelled = "cancelled",
         /// It says how far it is.
         Progress = "progress",
+        /// An account has to be connected again, will end, was connected again, or revoked.
+        Account = "account",
     }
 }
 

@@ -26,7 +26,9 @@ mod layers;
 mod limits;
 mod load;
 mod log;
+mod models;
 mod path;
+mod platforms;
 mod queue;
 mod reader;
 mod retention;
@@ -36,7 +38,10 @@ mod secret;
 mod setting;
 mod size;
 mod sources;
+mod speech;
 mod validate;
+mod vault;
+mod video;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -58,6 +63,8 @@ pub use kinds::{BackoffChange, KindChange};
 pub use limits::{Breakers, Limit, Limits};
 pub use load::LoadOptions;
 pub use log::{Log, LogFormat};
+pub use models::Models;
+pub use platforms::Platforms;
 pub use queue::{Backend, Queue, Synchronous};
 pub use retention::Retention;
 pub use route::{Adopt, Route};
@@ -65,6 +72,9 @@ pub use schedule::{Missed, Schedule};
 pub use secret::Secret;
 pub use size::{format_size, parse_size};
 pub use sources::Sources;
+pub use speech::{Speech, SpeechProvider};
+pub use vault::{App, Vault};
+pub use video::{Hardware, Video};
 pub use worker::Worker;
 
 /// All settings, checked.
@@ -96,8 +106,18 @@ pub struct Config {
     pub sources: Sources,
     /// `[images]`
     pub images: Images,
+    /// `[speech]`
+    pub speech: Speech,
+    /// `[video]`
+    pub video: Video,
     /// `[captions]`
     pub captions: Captions,
+    /// `[models]`
+    pub models: Models,
+    /// `[platforms]`
+    pub platforms: Platforms,
+    /// `[vault]`
+    pub vault: Vault,
     /// `[admin]`
     pub admin: Admin,
     /// `[api]`
@@ -114,6 +134,8 @@ pub struct Config {
     pub quotas: Vec<Limit>,
     /// `[[route]]`, in the order of the file.
     pub routes: Vec<Route>,
+    /// `[[app]]`, in the order of the file.
+    pub apps: Vec<App>,
     keys: Vec<KeyInfo>,
 }
 
@@ -128,6 +150,12 @@ impl Config {
     #[must_use]
     pub fn blobs_dir(&self) -> PathBuf {
         self.blobs.dir.clone().unwrap_or_else(|| self.data.dir.join("blobs"))
+    }
+
+    /// The file with the wrapping keys of the vault: `vault.key_file`, or `vault.key` in `data.dir`.
+    #[must_use]
+    pub fn vault_key_file(&self) -> PathBuf {
+        self.vault.key_file.clone().unwrap_or_else(|| self.data.dir.join("vault.key"))
     }
 
     /// Every key that has a value, in the order of `default.toml`, then kinds and entries

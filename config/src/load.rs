@@ -22,7 +22,9 @@ use crate::kinds::KindChange;
 use crate::layers::Layers;
 use crate::limits::{Breakers, Limit, Limits};
 use crate::log::Log;
+use crate::models::Models;
 use crate::path::Path;
+use crate::platforms::Platforms;
 use crate::queue::Queue;
 use crate::reader::{Reader, Section};
 use crate::retention::Retention;
@@ -30,7 +32,10 @@ use crate::route::{Adopt, Route};
 use crate::schedule::Schedule;
 use crate::setting::Setting as _;
 use crate::sources::Sources;
+use crate::speech::Speech;
 use crate::validate::validate;
+use crate::vault::{App, Vault};
+use crate::video::Video;
 use crate::worker::Worker;
 
 /// What is laid over the defaults, lowest first. Not `Debug`: the environment may hold secrets.
@@ -95,7 +100,12 @@ fn read(reader: &mut Reader<'_>) -> Config {
         events: Events::read(section(reader, "events")),
         sources: Sources::read(section(reader, "sources")),
         images: Images::read(section(reader, "images")),
+        speech: Speech::read(section(reader, "speech")),
+        video: Video::read(section(reader, "video")),
         captions: Captions::read(section(reader, "captions")),
+        models: Models::read(section(reader, "models")),
+        platforms: Platforms::read(section(reader, "platforms")),
+        vault: Vault::read(section(reader, "vault")),
         admin: Admin::read(section(reader, "admin")),
         api: Api::read(section(reader, "api")),
         log: Log::read(section(reader, "log")),
@@ -111,6 +121,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         subscribers: read_named(reader, "subscriber", Subscriber::read, |entry| &entry.name),
         quotas: read_named(reader, "limit", Limit::read, |entry| &entry.keys),
         routes: read_routes(reader),
+        apps: read_named(reader, "app", App::read, |entry| &entry.platform),
         keys: Vec::new(),
     }
 }

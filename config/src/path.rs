@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 /// The lists of tables: `[[schedule]]` and the like.
-pub(crate) const LISTS: [&str; 4] = ["schedule", "subscriber", "route", "limit"];
+pub(crate) const LISTS: [&str; 5] = ["schedule", "subscriber", "route", "limit", "app"];
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]

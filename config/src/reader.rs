@@ -107,9 +107,9 @@ impl<'a> Section<'_, 'a> {
             None => {}
         }
         let default = self.reader.layers.defaults.get(&key);
-        default
-            .and_then(|value| T::from_value(value).ok())
-            .expect("default.toml holds a right value for each key; a test reads them all")
+        default.and_then(|value| T::from_value(value).ok()).unwrap_or_else(|| {
+            panic!("default.toml holds no right value for {key}; a test reads them all")
+        })
     }
 
     /// A key that may be left out. A wrong value is noted.

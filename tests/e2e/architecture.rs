@@ -17,7 +17,11 @@ const LAYERS: &[(&str, u8)] = &[
     ("flotilla-language", 1),
     ("flotilla-images", 1),
     ("flotilla-events", 2),
+    ("flotilla-media", 2),
+    ("flotilla-models", 2),
     ("flotilla-platforms", 2),
+    ("flotilla-sandbox", 2),
+    ("flotilla-vault", 2),
     ("flotilla-memory", 2),
     ("flotilla-sqlite", 2),
     ("flotilla-postgres", 2),
@@ -27,6 +31,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("flotilla-blobs", 2),
     ("flotilla-conformance", 3), // tests only; its model is the memory backend
     ("flotilla-engine", 3),
+    ("flotilla-simulation", 4), // tests only: the engine over the backends
     ("flotilla-jobs", 3),
     ("flotilla-admin", 4),
     ("flotilla", 5),

@@ -184,8 +184,19 @@ fn schemas_are_published_for_every_kind() {
     let kinds = place.json(&["schema", "--json"]);
     let names: Vec<_> =
         kinds.as_array().unwrap().iter().map(|k| k["kind"].as_str().unwrap()).collect();
-    let ours =
-        ["caption.parse", "event.deliver", "link.process", "tags.generate", "thumbnail.generate"];
+    let ours = [
+        "caption.parse",
+        "content.generate",
+        "event.deliver",
+        "link.process",
+        "social.campaign",
+        "social.post",
+        "speech.synthesize",
+        "tags.generate",
+        "thumbnail.generate",
+        "token.refresh",
+        "video.render",
+    ];
     assert_eq!(names, ours);
     for kind in kinds.as_array().unwrap() {
         let schema = place.json(&["schema", kind["kind"].as_str().unwrap()]);

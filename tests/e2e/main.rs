@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing says so by failing")]
 
+mod accounts;
 mod api;
 mod architecture;
 mod cli;

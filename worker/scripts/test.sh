@@ -74,6 +74,9 @@ cargo fmt --all --check
 cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 cargo test --locked --workspace --all-features --doc --quiet
 
+# Without these programs the tests of speech and videos say so and are skipped.
+worker/scripts/media.sh || true
+
 # The servers that tests talk to, one of each for all of them, on loopback ports of their own; an address
 # that is given is used instead. Tests that crash or cut a server start their own.
 servers=$(mktemp -d)

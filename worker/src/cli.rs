@@ -1,12 +1,18 @@
 //! The command line as clap sees it. The names are fixed: other programs rely on them.
 
+mod accounts;
+mod traffic;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant};
-use flotilla_core::{DeadClass, LimitKey, State, Timestamp};
+use flotilla_core::{DeadClass, State, Timestamp};
+
+pub(crate) use accounts::{Accounts, Add as AddAccount, One};
+pub(crate) use traffic::{Breakers, Limits, Platforms};
 
 /// Run typed jobs from a durable queue.
 #[derive(Debug, Parser)]
@@ -54,6 +60,12 @@ pub(crate) enum Command {
     Workers(Workers),
     /// Say why a job is where it is: what it waits for, who is before it, when it may start
     Why(WhyArgs),
+    /// Connect accounts of platforms, look after their tokens
+    #[command(subcommand)]
+    Accounts(Accounts),
+    /// Look at the platforms: what each can do, and within which bounds
+    #[command(subcommand)]
+    Platforms(Platforms),
     /// Look at quotas of the fleet and what is left of them, or set others
     #[command(subcommand)]
     Limits(Limits),
@@ -77,6 +89,8 @@ pub(crate) enum Command {
     /// Train a classifier on labelled texts, or see how good one is
     #[command(subcommand)]
     Classifier(Classifier),
+    /// Stand in for the social platforms and a model endpoint, over HTTP on this machine
+    Sandbox(Sandbox),
     /// Print the completions of a shell, to be saved where it looks for them
     Completions {
         /// Which shell
@@ -308,59 +322,6 @@ pub(crate) struct WhyArgs {
     pub(crate) json: bool,
 }
 
-/// `flotilla limits`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Limits {
-    /// List the quotas, and the keys that were used lately
-    List {
-        /// Answer in JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Set the quotas of a key for the whole fleet, instead of the configuration's
-    Set {
-        /// The key, broadest part first; * stands for one part, as in web/* or instagram/42
-        key: String,
-        /// As in 6/min, "10/s burst 5", 15/day@Europe/Berlin, "3 at once"; none lifts the limit
-        quotas: Vec<String>,
-    },
-    /// Let the configuration decide again
-    Unset {
-        /// The key, as it was set
-        key: String,
-    },
-}
-
-/// `flotilla breakers`
-#[derive(Debug, Subcommand)]
-pub(crate) enum Breakers {
-    /// List breakers that are open or had trouble lately
-    List {
-        /// Answer in JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Call somebody no more: jobs of the key are parked
-    Open {
-        /// The key, as in web/example.com
-        key: LimitKey,
-        /// Why
-        #[arg(long, default_value = "opened by hand")]
-        reason: String,
-        /// Let a few jobs try after this; without it: when it is closed
-        #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
-        pause: Option<std::time::Duration>,
-    },
-    /// Call them again, few jobs at first
-    Close {
-        /// The key
-        key: LimitKey,
-        /// Why
-        #[arg(long, default_value = "closed by hand")]
-        reason: String,
-    },
-}
-
 /// Which dead letters: by id, by filter, or all of them.
 #[derive(Debug, Args, Clone, Default)]
 pub(crate) struct WhichDead {
@@ -386,6 +347,26 @@ pub(crate) struct WhichDead {
 }
 
 /// `flotilla dead`
+/// What a person found about one dead letter of unknown outcome.
+#[derive(Debug, Args)]
+pub(crate) struct FoundOut {
+    /// For one of unknown outcome: whether its effect happened (you have looked)
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) found: Option<WhatFound>,
+    /// What the effect gave, JSON: the job goes on with it
+    #[arg(long, requires = "found", value_name = "JSON")]
+    pub(crate) result: Option<String>,
+}
+
+/// Whether an effect happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum WhatFound {
+    /// It did: it is not made again
+    Did,
+    /// It did not, and will not any more: it is made
+    DidNot,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dead {
     /// List dead letters, newest first
@@ -414,7 +395,12 @@ pub(crate) enum Dead {
         json: bool,
     },
     /// Put dead letters back into their lanes, attempts reset
-    Replay(WhichDead),
+    Replay {
+        #[command(flatten)]
+        which: WhichDead,
+        #[command(flatten)]
+        word: FoundOut,
+    },
     /// Put dead letters aside: they end as cancelled and stay for their retention
     Discard {
         #[command(flatten)]
@@ -482,6 +468,26 @@ pub(crate) struct Doctor {
     /// Answer in JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `flotilla sandbox`
+#[derive(Debug, Args)]
+pub(crate) struct Sandbox {
+    /// Where it listens; --anywhere lets it be no loopback address
+    #[arg(long, default_value = "127.0.0.1:9200", value_name = "ADDR")]
+    pub(crate) listen: SocketAddr,
+    /// Fault rules, TOML or JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+    /// Decides which calls rules with a probability meet
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How long each answer takes
+    #[arg(long, default_value = "0s", value_name = "DURATION", value_parser = duration)]
+    pub(crate) latency: std::time::Duration,
+    /// Listen on an address that others may reach: it asks for no password
+    #[arg(long)]
+    pub(crate) anywhere: bool,
 }
 
 /// `flotilla classifier`

@@ -289,6 +289,20 @@ fn secrets_are_shown_nowhere() {
 }
 
 #[test]
+fn the_vaults_keys_and_an_apps_secret_are_never_shown() {
+    let app = "[vault]\nkeys = \"k1 hunter2\"\n[[app]]\nname = \"x\"\nclient_id = \"id\"\n\
+               client_secret = \"hunter2\"\n";
+    let config = load(app, &[], &[]).unwrap();
+    assert_eq!(config.apps[0].read_secret().unwrap().unwrap().expose(), "hunter2");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert!(config.keys().iter().all(|key| !key.value.contains("hunter2")));
+    assert!(config.vault_key_file().ends_with("vault.key"));
+    let both = load(&format!("{app}client_secret_file = \"/a\""), &[], &[]).unwrap();
+    let error = both.apps[0].read_secret().unwrap_err();
+    assert!(error.contains("keep one of them") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
 fn the_examples_load() {
     let folder = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut loaded = 0;

@@ -1,11 +1,13 @@
 //! `caption.parse`: what a social caption says, with the place of everything found.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_core::job::{Job, Policy};
 use flotilla_core::{Handler, JobContext, JobError, Kind, Lane};
 use flotilla_language::caption::{self, Caption, Request};
+use flotilla_models::Model;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
@@ -41,21 +43,27 @@ impl Job for CaptionParse {
     }
 }
 
-/// Parses in place: microseconds, no I/O.
+/// Parses in place: microseconds, no I/O. A model, where there is one, adds to that.
 #[derive(Debug)]
 pub struct CaptionHandler {
     max_bytes: usize,
+    max_catalogue: usize,
+    model: Option<Arc<Model>>,
 }
 
 impl CaptionHandler {
-    /// Takes the bound of a caption.
+    /// Takes the bounds of a caption and the model.
     pub fn new(services: &Services) -> Self {
-        Self { max_bytes: services.max_caption }
+        Self {
+            max_bytes: services.max_caption,
+            max_catalogue: services.max_catalogue,
+            model: services.models.of(CaptionParse::KIND),
+        }
     }
 }
 
 impl Handler<CaptionParse> for CaptionHandler {
-    async fn run(&self, job: CaptionParse, _: &JobContext) -> Result<Caption, JobError> {
+    async fn run(&self, job: CaptionParse, cx: &JobContext) -> Result<Caption, JobError> {
         let length = job.0.text.len();
         if length > self.max_bytes {
             let max = self.max_bytes;
@@ -63,6 +71,17 @@ impl Handler<CaptionParse> for CaptionHandler {
                 "text has {length} bytes; at most {max} are allowed (captions.max_bytes)"
             )));
         }
-        Ok(caption::parse(&job.0))
+        let items = job.0.catalogue.len();
+        if items > self.max_catalogue {
+            let max = self.max_catalogue;
+            return Err(JobError::invalid(format!(
+                "catalogue has {items} items; at most {max} are allowed (captions.max_catalogue)"
+            )));
+        }
+        let local = caption::parse(&job.0);
+        Ok(match &self.model {
+            Some(model) => flotilla_models::caption::refine(model, cx, &job.0, local).await,
+            None => local,
+        })
     }
 }

@@ -5,25 +5,50 @@
 //! `tests/fixtures/payloads/`. `.github/CONTRIBUTING.md` walks through it.
 
 mod caption_parse;
+mod content_generate;
 mod event_deliver;
 mod link_process;
+mod media;
+mod models;
 mod services;
+mod social_campaign;
+mod social_post;
 mod source;
+mod speech_synthesize;
 mod tags_generate;
 mod thumbnail_generate;
+mod token_exchange;
+mod token_refresh;
+mod video_render;
+mod voice_server;
 
 use flotilla_core::Registry;
 use flotilla_core::registry::RegistryError;
 
 pub use caption_parse::{CaptionHandler, CaptionParse};
+pub use content_generate::{ContentGenerate, ContentHandler, ContentResult, Draft};
 pub use event_deliver::{Delivered, EventDeliver, EventHandler, GuardedPost};
 pub use link_process::{
     Author, FailedPart, LinkHandler, LinkMetadata, LinkProcess, LinkResult, OnFailure,
 };
+pub use media::{Media, Provider, VoiceChoice};
+pub use models::{GuardedAsk, Models};
 pub use services::{Services, SourceRules};
+pub use social_campaign::{CampaignHandler, CampaignResult, Ended, SocialCampaign, Target};
+pub use social_post::{
+    Content, MediaItem, PostHandler, PostResult, ScheduledBy, Social, SocialPost,
+};
 pub use source::Source;
+pub use speech_synthesize::{SpeechHandler, SpeechResult, SpeechSynthesize};
 pub use tags_generate::{Label, PastPost, TagsGenerate, TagsHandler, TagsResult, classifier_key};
 pub use thumbnail_generate::{Made, ThumbnailGenerate, ThumbnailHandler, ThumbnailResult};
+pub use token_exchange::{CLIENT_ID, CLIENT_SECRET, PlatformTokens};
+pub use token_refresh::{REFRESH, RefreshHandler, RefreshResult, TokenRefresh};
+pub use video_render::{
+    Corner, LogoSpec, MusicSpec, SceneResult, SceneSpec, Shape, TransitionSpec, VideoHandler,
+    VideoRender, VideoResult,
+};
+pub use voice_server::{Server, ServerVoice};
 
 /// Registers every kind: one line each.
 ///
@@ -31,9 +56,15 @@ pub use thumbnail_generate::{Made, ThumbnailGenerate, ThumbnailHandler, Thumbnai
 /// When two kinds claim one name: a bug of this build.
 pub fn register(registry: &mut Registry, services: &Services) -> Result<(), RegistryError> {
     registry.register::<CaptionParse, _>(CaptionHandler::new(services))?;
+    registry.register::<ContentGenerate, _>(ContentHandler::new(services))?;
     registry.register::<EventDeliver, _>(EventHandler::new(services))?;
     registry.register::<TagsGenerate, _>(TagsHandler::new(services))?;
     registry.register::<ThumbnailGenerate, _>(ThumbnailHandler::new(services))?;
+    registry.register::<SocialPost, _>(PostHandler::new(services))?;
+    registry.register::<SocialCampaign, _>(CampaignHandler)?;
     registry.register::<LinkProcess, _>(LinkHandler)?;
+    registry.register::<TokenRefresh, _>(RefreshHandler::new(services))?;
+    registry.register::<SpeechSynthesize, _>(SpeechHandler::new(services))?;
+    registry.register::<VideoRender, _>(VideoHandler::new(services))?;
     Ok(())
 }

@@ -98,6 +98,8 @@ impl LinkProcess {
             background: None,
             focus: Focus::default(),
             placeholder: true,
+            partial: false,
+            overlays: Vec::new(),
         }
     }
 
@@ -147,6 +149,9 @@ fn default_outputs() -> Vec<Output> {
         fit: Fit::Cover,
         format: OutputFormat::Jpeg,
         quality: None,
+        target: None,
+        sharpen: None,
+        progressive: false,
     };
     vec![output("portrait", 360, 640), output("square", 320, 320)]
 }

@@ -4,20 +4,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flotilla_core::blob::{BlobError, BlobKey, Blobs};
+use flotilla_core::blob::{BlobError, BlobKey};
 use flotilla_core::ids::Tenant;
 use flotilla_core::job::{Job, Policy};
 use flotilla_core::{Handler, JobContext, JobError, Kind, Lane};
+use flotilla_language::caption::Mode;
 use flotilla_language::classifier::Model;
 use flotilla_language::platform::Platform;
 use flotilla_language::tags::history::{History, Past};
 use flotilla_language::tags::{Context, Post, Tagging, generate};
 use flotilla_language::trends::{Bounds, Trends};
+use flotilla_models::Image;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::models::image;
 use crate::services::Services;
-use crate::source::Source;
+use crate::source::{self, Source};
 
 /// The payload: the post, and what the tenant knows and wants.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -115,6 +118,9 @@ const MOST_HISTORY: usize = 5_000;
 const MOST_TAGS: u16 = 100;
 const USUAL_TAGS: u16 = 20;
 const LABELS: usize = 3;
+/// Learning from this many posts takes too long for the threads that wait for others.
+const LONG_HISTORY: usize = 64;
+const NOT_SEEN: &str = "image: no vision model is asked in local mode; tags come from the text";
 
 impl Job for TagsGenerate {
     const KIND: Kind = Kind::from_static("tags.generate");
@@ -171,19 +177,48 @@ const KEPT: usize = 16;
 
 /// Tags in place: microseconds; only a classifier is read from the blobs, once.
 pub struct TagsHandler {
-    blobs: Arc<dyn Blobs>,
-    max_bytes: usize,
+    services: Services,
     models: Mutex<HashMap<BlobKey, Arc<Model>>>,
+    asked: Option<Arc<flotilla_models::Model>>,
 }
 
 impl TagsHandler {
-    /// Takes the blobs and the bound of a caption.
+    /// Takes the blobs, the bound of a caption and the model.
     pub fn new(services: &Services) -> Self {
-        Self {
-            blobs: Arc::clone(&services.blobs),
-            max_bytes: services.max_caption,
-            models: Mutex::default(),
+        let asked = services.models.of(TagsGenerate::KIND);
+        Self { services: services.clone(), models: Mutex::default(), asked }
+    }
+
+    /// The picture, for a model that sees.
+    async fn picture(&self, source: &Source, cx: &JobContext) -> Result<Image, String> {
+        let bytes = source::read(source, &self.services, cx).await.map_err(|e| e.text(300))?;
+        image(bytes, self.services.models.max_image)
+    }
+
+    /// What the model adds; without an answer the tags stay as they are.
+    async fn refined(&self, job: &TagsGenerate, local: Tagging, cx: &JobContext) -> Tagging {
+        let Some(model) = &self.asked else { return local };
+        let (mut shown, mut problem) = (None, None);
+        if let Some(source) = job.image.as_ref().filter(|_| model.sees()) {
+            match self.picture(source, cx).await {
+                Ok(image) => shown = Some(image),
+                Err(why) => problem = Some(format!("image: {why}")),
+            }
         }
+        let post = flotilla_models::tags::Post {
+            text: &job.text,
+            title: job.title.as_deref(),
+            platform: job.platform,
+            deny: &job.deny,
+            most: usize::from(job.limit.unwrap_or(USUAL_TAGS)),
+        };
+        let seen = shown.is_some();
+        let mut told = flotilla_models::tags::refine(model, cx, &post, shown, local).await;
+        if seen && told.mode == Mode::Model {
+            told.notes.retain(|note| note != NOT_SEEN);
+        }
+        told.notes.extend(problem);
+        told
     }
 
     async fn model(&self, tenant: &Tenant, name: &str) -> Result<Arc<Model>, JobError> {
@@ -191,7 +226,7 @@ impl TagsHandler {
         if let Some(model) = self.models.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(model));
         }
-        let bytes = match self.blobs.get(&key, LARGEST_CLASSIFIER).await {
+        let bytes = match self.services.blobs.get(&key, LARGEST_CLASSIFIER).await {
             Ok(bytes) => bytes,
             Err(BlobError::NotFound(_)) => {
                 return Err(JobError::invalid(format!(
@@ -213,8 +248,8 @@ impl TagsHandler {
 impl Handler<TagsGenerate> for TagsHandler {
     async fn run(&self, job: TagsGenerate, cx: &JobContext) -> Result<TagsResult, JobError> {
         let length = job.text.len() + job.title.as_ref().map_or(0, String::len);
-        if length > self.max_bytes {
-            let max = self.max_bytes;
+        let max = self.services.max_caption;
+        if length > max {
             return Err(JobError::invalid(format!(
                 "text and title have {length} bytes; at most {max} are allowed (captions.max_bytes)"
             )));
@@ -233,11 +268,17 @@ impl Handler<TagsGenerate> for TagsHandler {
             }
             None => Vec::new(),
         };
-        if job.history.len() < 64 {
-            return Ok(TagsResult { tagging: tagging(&job), labels });
-        }
-        let tagging = cx.cpu(move || tagging(&job)).await?;
-        Ok(TagsResult { tagging, labels })
+        let (job, tagging) = if job.history.len() < LONG_HISTORY {
+            let tagging = tagging(&job);
+            (job, tagging)
+        } else {
+            cx.cpu(move || {
+                let tagging = tagging(&job);
+                (job, tagging)
+            })
+            .await?
+        };
+        Ok(TagsResult { tagging: self.refined(&job, tagging, cx).await, labels })
     }
 }
 
@@ -265,9 +306,7 @@ fn tagging(job: &TagsGenerate) -> Tagging {
     };
     let mut tagging = generate(&post, &context);
     if job.image.is_some() {
-        tagging.notes.push(
-            "image: no vision model is asked in local mode; tags come from the text".to_owned(),
-        );
+        tagging.notes.push(NOT_SEEN.to_owned());
     }
     tagging
 }

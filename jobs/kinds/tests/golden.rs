@@ -3,58 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps nothing says so by failing")]
 
+mod support;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use flotilla_core::blob::{BlobError, BlobKey, Blobs};
 use flotilla_core::{Payload, Registry};
-use flotilla_jobs::{Services, SourceRules, register};
-use flotilla_platforms::{Fetcher, GuardSettings};
+use flotilla_jobs::register;
 use serde_json::{Value, json};
 
-/// A store that holds nothing: no payload is run here.
-#[derive(Debug)]
-struct Nothing;
-
-#[async_trait]
-impl Blobs for Nothing {
-    async fn put(&self, _: &BlobKey, _: Bytes, _: &str) -> Result<(), BlobError> {
-        Ok(())
-    }
-
-    async fn get(&self, key: &BlobKey, _: u64) -> Result<Bytes, BlobError> {
-        Err(BlobError::NotFound(key.clone()))
-    }
-
-    async fn size(&self, _: &BlobKey) -> Result<Option<u64>, BlobError> {
-        Ok(None)
-    }
-
-    async fn delete(&self, _: &BlobKey) -> Result<(), BlobError> {
-        Ok(())
-    }
-
-    async fn list(&self, _: &str, _: usize) -> Result<Vec<BlobKey>, BlobError> {
-        Ok(Vec::new())
-    }
-
-    fn locate(&self, key: &BlobKey) -> String {
-        key.to_string()
-    }
-}
-
 fn registry() -> Registry {
-    flotilla_platforms::install_crypto();
-    let services = Services {
-        blobs: Arc::new(Nothing),
-        fetcher: Arc::new(Fetcher::new(GuardSettings::default()).unwrap()),
-        sinks: Arc::default(),
-        sources: SourceRules::default(),
-        images: flotilla_images::Limits::default(),
-        max_caption: 65_536,
-    };
+    let services = support::services(Arc::default(), Vec::new());
     let mut registry = Registry::default();
     register(&mut registry, &services).unwrap();
     registry

@@ -103,6 +103,12 @@ pub struct Fetcher {
     excepted: OnceCell<Client>,
 }
 
+impl std::fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetcher").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
+
 impl Fetcher {
     /// Makes the rules ready. Clients, and with them the system's root certificates, are loaded by
     /// the first fetch that needs them.
@@ -273,7 +279,12 @@ fn shown(url: &Url) -> String {
     format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
+mod call;
+mod part;
 mod post;
+
+pub use call::{Answer, Content, NoAnswer, Outgoing};
+pub use part::Part;
 
 #[cfg(test)]
 mod tests;

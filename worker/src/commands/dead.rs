@@ -3,9 +3,10 @@
 use flotilla_config::Config;
 use flotilla_core::records::{Filter, Page};
 use flotilla_core::{DeadClass, State};
+use flotilla_engine::found::{self, Found, FoundError, Word};
 use serde_json::json;
 
-use crate::cli::{Dead, WhichDead};
+use crate::cli::{Dead, FoundOut, WhatFound, WhichDead};
 use crate::commands::{jobs, known};
 use crate::exit::{Exit, Failure};
 use crate::output;
@@ -13,12 +14,12 @@ use crate::wire::{self, Ports};
 
 pub(super) async fn run(command: &Dead, config: &Config) -> Result<Exit, Failure> {
     let ports = wire::ports(config).await?;
-    let result = act(command, &ports).await;
+    let result = act(command, &ports, config).await;
     ports.close().await;
     result
 }
 
-async fn act(command: &Dead, ports: &Ports) -> Result<Exit, Failure> {
+async fn act(command: &Dead, ports: &Ports, config: &Config) -> Result<Exit, Failure> {
     let now = ports.now();
     match command {
         Dead::List { which, class, limit, before, json } => {
@@ -49,7 +50,10 @@ async fn act(command: &Dead, ports: &Ports) -> Result<Exit, Failure> {
             }
             Ok(Exit::Ok)
         }
-        Dead::Replay(which) => {
+        Dead::Replay { which, word: FoundOut { found: Some(found), result } } => {
+            replay_found(ports, config, which, *found, result.as_deref()).await
+        }
+        Dead::Replay { which, .. } => {
             let filter = filter(which)?;
             if which.dry_run {
                 return dry_run(ports, which, &filter, "put back").await;
@@ -82,6 +86,48 @@ async fn act(command: &Dead, ports: &Ports) -> Result<Exit, Failure> {
             said(which, "deleted", n)
         }
     }
+}
+
+/// One dead letter whose outcome a person has looked up.
+async fn replay_found(
+    ports: &Ports,
+    config: &Config,
+    which: &WhichDead,
+    found: WhatFound,
+    result: Option<&str>,
+) -> Result<Exit, Failure> {
+    let [id] = which.ids.as_slice() else {
+        return Err(Failure::usage("--found speaks for one dead letter: give exactly one id"));
+    };
+    let result = result.map(serde_json::from_str).transpose().map_err(|error| {
+        Failure::usage(format!("--result is not JSON: {error}; a text needs its quotes"))
+    })?;
+    let found = match (found, result) {
+        (WhatFound::Did, result) => Found::Did(result.unwrap_or_default()),
+        (WhatFound::DidNot, None) => Found::DidNot,
+        (WhatFound::DidNot, Some(_)) => {
+            return Err(Failure::usage("--result goes with --found did: else there is none"));
+        }
+    };
+    let record = known(&*ports.records, *id).await?;
+    if which.dry_run {
+        let open = found::open_effects(&*ports.cells, *id, ports.now()).await?;
+        output::line(format!("open effects of {id}: {}", open.join(", ")))?;
+        return Ok(Exit::Ok);
+    }
+    let (ops, word) = (wire::ops(config, ports)?, Word { found, by: wire::user() });
+    let replayed = found::replay(&*ports.records, &*ports.cells, &ops, &record, &word).await;
+    let new = replayed.map_err(|error| match error {
+        FoundError::Refused(why) => Failure::usage(why),
+        FoundError::Port(error) => error.into(),
+        FoundError::Enqueue(error) => Failure::usage(error.to_string()),
+    })?;
+    if which.json {
+        output::json(&json!({"job": id, "goes_on_as": new}))?;
+    } else {
+        output::line(format!("{id} goes on as {new}"))?;
+    }
+    Ok(Exit::Ok)
 }
 
 /// Ids, a filter or `--all`: a bare command must not touch everything by accident.
@@ -161,7 +207,7 @@ fn advice(class: Option<DeadClass>) -> &'static str {
             "its credential does not hold: renew it, then `flotilla dead replay ID`"
         }
         Some(DeadClass::OutcomeUnknown) => {
-            "an irreversible call was made and its outcome is not known: look at the platform first"
+            "an irreversible call was made and its outcome is not known: look at the platform, then `flotilla dead replay ID --found did` (or did-not)"
         }
         Some(DeadClass::Rejected) | None => "it was refused for good: read the error above",
     }

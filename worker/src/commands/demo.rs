@@ -84,7 +84,8 @@ async fn work(
 ) -> Result<(Report, Duration, Vec<JobId>), Failure> {
     let mut settings = wire::engine::settings(config)?;
     settings.until_idle = true;
-    let registry = Arc::new(wire::kinds(config, Access::Worker).await?);
+    let vault = wire::vault::open(config, ports)?;
+    let registry = Arc::new(wire::kinds(config, Access::Worker { vault }).await?);
     let before = ports.records.lanes().await?;
     let ids: Vec<JobId> = wire::ops(config, ports)?
         .enqueue(envelopes(material, flaky)?)

@@ -7,6 +7,7 @@ use flotilla_config::{Backend, Config};
 use flotilla_core::clock::before;
 use flotilla_core::records::Filter;
 use flotilla_core::{State, Timestamp};
+use flotilla_media::MediaError;
 use serde::Serialize;
 
 use crate::cli::Doctor;
@@ -60,6 +61,7 @@ pub(super) async fn run(args: &Doctor, config: &Config) -> Result<Exit, Failure>
             )
         });
     }
+    findings.extend(media(config));
     match wire::ports(config).await {
         Ok(ports) => {
             findings.extend(queue(config, &ports).await);
@@ -98,6 +100,21 @@ fn folder(what: &'static str, dir: &Path) -> Finding {
             "give this user the right to write there, or name another folder with data.dir",
         ),
     }
+}
+
+/// The programs of speech and videos; without them other kinds run all the same.
+fn media(config: &Config) -> Vec<Finding> {
+    let tools = wire::media::tools(config);
+    let told = |what, needed: &str, probed: Result<String, MediaError>| match probed {
+        Ok(version) => Finding::ok(what, version),
+        Err(error) => {
+            Finding::warning(what, error.to_string(), format!("{needed} fails until then"))
+        }
+    };
+    vec![
+        told("ffmpeg", "video.render", tools.probe_ffmpeg()),
+        told("espeak-ng", "speech with the voice \"espeak\"", tools.probe_espeak()),
+    ]
 }
 
 async fn queue(config: &Config, ports: &Ports) -> Vec<Finding> {

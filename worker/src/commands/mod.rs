@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+mod accounts;
 mod bench;
 mod breakers;
 mod classifier;
@@ -12,7 +13,9 @@ mod enqueue;
 mod jobs;
 mod limits;
 mod migrate;
+mod platforms;
 mod queues;
+mod sandbox;
 mod schema;
 mod status;
 mod try_;
@@ -56,6 +59,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Queues(command) => queues::run(&command, &config).await,
         Command::Workers(command) => workers::run(&command, &config).await,
         Command::Why(args) => why::run(&args, &config).await,
+        Command::Accounts(command) => accounts::run(&command, &config).await,
+        Command::Platforms(command) => platforms::run(&command, &config),
         Command::Limits(command) => limits::run(&command, &config).await,
         Command::Breakers(command) => breakers::run(&command, &config).await,
         Command::Dead(command) => dead::run(&command, &config).await,
@@ -64,6 +69,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Classifier(command) => classifier::run(&command, &config).await,
         Command::Migrate => migrate::run(&config).await,
         Command::Doctor(args) => doctor::run(&args, &config).await,
+        Command::Sandbox(args) => sandbox::run(args).await,
         Command::Completions { .. } | Command::Config(_) => Ok(Exit::Ok),
     }
 }

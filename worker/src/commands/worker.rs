@@ -25,8 +25,10 @@ pub(super) async fn run(args: &Worker, config: &Config) -> Result<Exit, Failure>
     }
     settings.concurrency = args.concurrency.unwrap_or(settings.concurrency);
     settings.until_idle = args.until_idle;
-    let registry = Arc::new(wire::kinds(config, Access::Worker).await?);
     let ports = wire::ports(config).await?;
+    let vault = wire::vault::open(config, &ports)?;
+    let access = Access::Worker { vault: vault.clone() };
+    let registry = Arc::new(wire::kinds(config, access).await?);
     ports.announce(&registry).await?;
     let metrics = prometheus::Registry::new();
 
@@ -39,8 +41,19 @@ pub(super) async fn run(args: &Worker, config: &Config) -> Result<Exit, Failure>
     let running = wire::engine::start(&ports, registry, settings, metrics)?;
     info!(worker = %worker, "worker started");
     let signals = tokio::spawn(obey(running.control()));
+    let stop_sweeps = CancellationToken::new();
+    let sweeps = wire::vault::keep_swept(
+        vault.clone(),
+        ports.clock(),
+        config.vault.sweep,
+        stop_sweeps.clone(),
+    );
+    let sweeps = tokio::spawn(sweeps);
     let report = running.finished().await;
     signals.abort();
+    stop_sweeps.cancel();
+    let _ = sweeps.await;
+    vault.drained().await; // a token that is on its way exists nowhere else
     stop_admin.cancel();
     if let Some(admin) = admin {
         let _ = admin.await;
@@ -67,7 +80,12 @@ async fn serve(
     let ready: Arc<dyn Ready> = Arc::new(wire::Reachable(Arc::clone(&ports.records)));
     let api = Some(wire::api::api(config, ports, token.as_ref())?);
     let token = token.map(|secret| secret.expose().into());
-    let admin = Admin { metrics: metrics.clone(), ready, token, api };
+    let scale = Arc::new(wire::Workload {
+        records: Arc::clone(&ports.records),
+        fleet: Arc::clone(&ports.fleet),
+        clock: ports.clock(),
+    });
+    let admin = Admin { metrics: metrics.clone(), ready, scale, token, api };
     let bound = flotilla_admin::bind(address)
         .await
         .map_err(|e| Failure::unavailable(format!("cannot listen on {address}: {e}")))?;

@@ -16,7 +16,9 @@ pub(super) fn wanted(config: &Config) -> bool {
 
 /// The subscribers without their sinks: what the relay needs.
 pub(super) fn events(config: &Config) -> Result<Events, Failure> {
-    let subscribers = config.subscribers.iter().map(subscriber).collect::<Result<_, _>>()?;
+    // Who wants to hear of accounts alone hears of no job.
+    let of_jobs = config.subscribers.iter().filter(|given| given.types != [Told::Account]);
+    let subscribers = of_jobs.map(subscriber).collect::<Result<_, _>>()?;
     Ok(Events {
         source: config.events.source.clone(),
         max_result: config.events.max_result,
@@ -24,25 +26,27 @@ pub(super) fn events(config: &Config) -> Result<Events, Failure> {
     })
 }
 
-fn subscriber(given: &flotilla_config::Subscriber) -> Result<Subscriber, Failure> {
+pub(super) fn subscriber(given: &flotilla_config::Subscriber) -> Result<Subscriber, Failure> {
     fn names<T: FromStr<Err = InvalidName>>(given: &[String]) -> Result<Vec<T>, Failure> {
         given.iter().map(|name| name.parse().map_err(Failure::config)).collect()
     }
     Ok(Subscriber {
         name: given.name.clone(),
-        types: given.types.iter().map(|told| event_type(*told)).collect(),
+        types: given.types.iter().filter_map(|told| event_type(*told)).collect(),
         kinds: names(&given.kinds)?,
         lanes: names(&given.lanes)?,
         tenants: names(&given.tenants)?,
     })
 }
 
-fn event_type(told: Told) -> EventType {
+/// What it is of a job; `None`: it is of an account.
+fn event_type(told: Told) -> Option<EventType> {
     match told {
-        Told::Completed => EventType::Completed,
-        Told::Failed => EventType::Failed,
-        Told::Dead => EventType::Dead,
-        Told::Cancelled => EventType::Cancelled,
-        Told::Progress => EventType::Progress,
+        Told::Completed => Some(EventType::Completed),
+        Told::Failed => Some(EventType::Failed),
+        Told::Dead => Some(EventType::Dead),
+        Told::Cancelled => Some(EventType::Cancelled),
+        Told::Progress => Some(EventType::Progress),
+        Told::Account => None,
     }
 }

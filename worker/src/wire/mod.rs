@@ -5,29 +5,36 @@ pub(crate) mod api;
 #[cfg(feature = "aws")]
 mod aws;
 mod blobs;
+mod classifiers;
 pub(crate) mod engine;
 mod events;
 pub(crate) mod input;
+pub(crate) mod media;
+mod models;
 pub(crate) mod queue;
 mod sinks;
 mod time;
+pub(crate) mod vault;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flotilla_admin::Ready;
+use flotilla_admin::{LaneLoad, Ready, Scale};
 use flotilla_blobs::LocalBlobs;
 use flotilla_config::Config;
 use flotilla_core::blob::Blobs;
+use flotilla_core::fleet::Fleet;
 use flotilla_core::ops::Ops;
 use flotilla_core::registry::RegistryError;
 use flotilla_core::retry::Backoff;
-use flotilla_core::{JobId, Records, Registry, SeededRng};
+use flotilla_core::{Clock, JobId, Records, Registry, SeededRng};
+use flotilla_engine::scale;
 use flotilla_events::Sinks;
-use flotilla_jobs::{Services, SourceRules};
-use flotilla_platforms::{Fetcher, GuardSettings};
+use flotilla_jobs::{Services, Social, SourceRules};
+use flotilla_platforms::{Bounds, Fetcher, GuardSettings, Platforms};
+use flotilla_vault::Vault;
 use tokio::sync::watch;
 
 use crate::exit::Failure;
@@ -41,7 +48,10 @@ pub(crate) async fn ports(config: &Config) -> Result<Ports, Failure> {
 /// On whose rights a handler reads local files, and where its blobs go.
 pub(crate) enum Access {
     /// A worker: only what `[sources]` allows, blobs where `[blobs]` says.
-    Worker,
+    Worker {
+        /// Credentials of accounts.
+        vault: Vault,
+    },
     /// The person at the keyboard: every file they may read, blobs in a folder of their own.
     Caller {
         /// Where blobs go.
@@ -52,16 +62,18 @@ pub(crate) enum Access {
 /// Every kind of this build, with policies as configured.
 pub(crate) async fn kinds(config: &Config, access: Access) -> Result<Registry, Failure> {
     let fetcher = Arc::new(fetcher(config)?);
-    let (blobs, sinks, roots) = match access {
-        Access::Worker => {
+    let (blobs, sinks, roots, vault) = match access {
+        Access::Worker { vault } => {
             let sinks = sinks::open(config, &fetcher).await?;
-            (blobs::open(config).await?, sinks, config.sources.roots.clone())
+            (blobs::open(config).await?, sinks, config.sources.roots.clone(), Some(vault))
         }
         Access::Caller { blobs } => {
-            (blobs::folder(&blobs, config)?, Sinks::default(), vec![PathBuf::from("/")])
+            let own = blobs::folder(&blobs, config)?;
+            let blobs = Arc::new(classifiers::WithClassifiers::new(own, config)) as Arc<dyn Blobs>;
+            (blobs, Sinks::default(), vec![PathBuf::from("/")], None)
         }
     };
-    registry(config, fetcher, blobs, sinks, roots)
+    registry(config, fetcher, blobs, sinks, roots, vault)
 }
 
 /// Where workers read and write blobs.
@@ -72,7 +84,7 @@ pub(crate) async fn blobs(config: &Config) -> Result<Arc<dyn Blobs>, Failure> {
 /// The kinds for commands that run none: no folder is made.
 pub(crate) fn kinds_offline(config: &Config) -> Result<Registry, Failure> {
     let blobs = Arc::new(LocalBlobs::in_memory(config.blobs.max_bytes));
-    registry(config, Arc::new(fetcher(config)?), blobs, Sinks::default(), Vec::new())
+    registry(config, Arc::new(fetcher(config)?), blobs, Sinks::default(), Vec::new(), None)
 }
 
 /// The guarded client for addresses that jobs and callers name.
@@ -95,6 +107,7 @@ fn registry(
     blobs: Arc<dyn Blobs>,
     sinks: Sinks,
     roots: Vec<PathBuf>,
+    vault: Option<Vault>,
 ) -> Result<Registry, Failure> {
     let max_bytes = config.sources.max_bytes;
     let services = Services {
@@ -107,14 +120,39 @@ fn registry(
             max_pixels: config.images.max_pixels,
             max_outputs: config.images.max_outputs,
             max_output_pixels: config.images.max_output_pixels,
+            max_frames: config.images.max_frames,
+            max_memory: config.images.max_memory,
+            font_folders: config.images.font_folders.clone(),
             ..flotilla_images::Limits::default()
         },
+        media: media::open(config)?,
         max_caption: config.captions.max_bytes,
+        max_catalogue: config.captions.max_catalogue,
+        models: models::open(config)?,
+        vault,
+        social: social(config)?,
+        sweep: config.vault.sweep,
     };
     let mut registry = Registry::default();
     flotilla_jobs::register(&mut registry, &services).map_err(Failure::bug)?;
     adjust(&mut registry, config).map_err(|e| Failure::config(format!("[kinds]: {e}")))?;
     Ok(registry)
+}
+
+/// The platforms, with the changes of the operator's file.
+pub(crate) fn platforms(config: &Config) -> Result<Platforms, Failure> {
+    let changes = config.platforms.file.as_ref().map(std::fs::read_to_string).transpose();
+    let changes = changes.map_err(|e| Failure::config(format!("platforms.file: {e}")))?;
+    Platforms::with(changes.as_deref()).map_err(Failure::config)
+}
+
+fn social(config: &Config) -> Result<Social, Failure> {
+    let bounds = Bounds {
+        call: config.platforms.timeout,
+        upload: config.platforms.upload_timeout,
+        ..Bounds::default()
+    };
+    Ok(Social { platforms: Arc::new(platforms(config)?), bounds })
 }
 
 fn adjust(registry: &mut Registry, config: &Config) -> Result<(), RegistryError> {
@@ -178,5 +216,33 @@ impl Ready for Reachable {
     async fn ready(&self) -> Result<(), String> {
         let nobody = JobId::derived("readyz");
         self.0.get(nobody).await.map(|_| ()).map_err(|e| format!("the queue does not answer: {e}"))
+    }
+}
+
+/// `/scale`: what each lane has to do.
+pub(crate) struct Workload {
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) fleet: Arc<dyn Fleet>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Scale for Workload {
+    async fn lanes(&self, within: Duration) -> Result<Vec<LaneLoad>, String> {
+        let loads = scale::loads(&*self.records, &*self.fleet, within, self.clock.now()).await;
+        let loads = loads.map_err(|e| format!("the queue does not answer: {e}"))?;
+        Ok(loads
+            .into_iter()
+            .map(|load| LaneLoad {
+                lane: load.lane.to_string(),
+                running: load.running,
+                runnable: load.runnable,
+                scheduled: load.scheduled,
+                parked: load.parked,
+                paused: load.paused,
+                drain_seconds: load.drain.map(|drain| drain.as_secs_f64()),
+                replicas: load.replicas,
+            })
+            .collect())
     }
 }

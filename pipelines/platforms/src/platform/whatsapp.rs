@@ -1,0 +1,160 @@
+//! WhatsApp Business Cloud API
+//! (<https://developers.facebook.com/docs/whatsapp/cloud-api/guides/send-messages>): text,
+//! templates, media. There is no reading back; the job's id travels in
+//! `biz_opaque_callback_data`, so that a webhook tells which job a message belongs to.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flotilla_core::effect::SendError;
+use flotilla_core::{JobError, Safety};
+use serde_json::{Value, json};
+
+use super::{Platform, id_of, meta, text};
+use crate::http::Answer;
+use crate::media::shown;
+use crate::post::{Medium, Origin, Post, Published, Sort};
+use crate::request::{File, Request};
+use crate::session::Session;
+use crate::trouble::{Class, Scope, Trouble};
+
+/// WhatsApp.
+#[derive(Debug)]
+pub(super) struct WhatsApp;
+
+#[async_trait]
+impl Platform for WhatsApp {
+    fn judge(&self) -> fn(&Answer) -> Option<Trouble> {
+        judge
+    }
+
+    async fn publish(&self, post: &Post, at: &Session<'_>) -> Result<Published, JobError> {
+        let body = message(post, at).await?;
+        at.permit("publish").await?;
+        let path = format!("/{}/{}/messages", at.spec.version, at.account.external_id);
+        let effect = at.cx.effect("publish", "", || async {
+            match at.json(Request::post(path).json(body).what("publish")).await {
+                Ok(answer) => {
+                    let id = id_of(&answer, "/messages/0/id")?;
+                    let mut published = Published::new(id, at.now(), &answer);
+                    let state = text(&answer, "/messages/0/message_status").unwrap_or("accepted");
+                    published.notes.push(format!("{state}: a webhook says when it is delivered"));
+                    Ok(published)
+                }
+                Err(error) => match SendError::from(error) {
+                    SendError::Unsure(said) => Err(SendError::Unsure(
+                        format!(
+                            "{said}; a webhook of biz_opaque_callback_data \"{}\" would show that \
+                             it went out",
+                            mark(at)
+                        )
+                        .into(),
+                    )),
+                    refused => Err(refused),
+                },
+            }
+        });
+        effect.safety(Safety::Never).await
+    }
+}
+
+/// What a webhook names the job by.
+fn mark(at: &Session<'_>) -> String {
+    format!("job:{}", at.cx.id)
+}
+
+/// WhatsApp's own codes, before those of the Graph API.
+fn judge(answer: &Answer) -> Option<Trouble> {
+    let body = answer.json();
+    let code = body.pointer("/error/code").and_then(Value::as_i64).unwrap_or(0);
+    let seconds = Duration::from_secs;
+    let class = match code {
+        // Said clearly: it was not taken.
+        130_429 => Class::TooFast { scope: Scope::Account, wait: Some(seconds(2)) },
+        80_007 | 131_048 => Class::TooFast { scope: Scope::Account, wait: None },
+        131_016 | 131_057 | 133_004 => Class::Later(seconds(30)),
+        131_056 => Class::Later(seconds(6)),
+        131_049 | 130_472 => Class::Rejected,
+        131_000 => Class::Transient,
+        131_008
+        | 131_009
+        | 131_021
+        | 131_026
+        | 131_047
+        | 131_050
+        | 131_051
+        | 131_053
+        | 132_000..=132_016
+        | 135_000 => Class::Rejected,
+        131_005 => Class::NotGranted,
+        131_031 | 131_037 | 131_042 | 131_045 | 133_010 | 133_015 | 133_016 => Class::Restricted,
+        0 if answer.status == 401 => Class::Expired,
+        _ => return meta::judge(answer),
+    };
+    let said = text(&body, "/error/error_data/details").or(text(&body, "/error/message"));
+    Some(Trouble::new(class, code.to_string(), said.unwrap_or_default()))
+}
+
+async fn message(post: &Post, at: &Session<'_>) -> Result<Value, JobError> {
+    let to = post.to.as_deref().unwrap_or_default().trim_start_matches('+');
+    let mut body = json!({
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": to,
+        "biz_opaque_callback_data": mark(at),
+    });
+    if let Some(template) = &post.template {
+        body["type"] = json!("template");
+        body["template"] = template.clone();
+    } else if let Some(medium) = post.media.first() {
+        let sort = match medium.sort {
+            Sort::Image => "image",
+            Sort::Video => "video",
+            Sort::Document => "document",
+            Sort::Audio => "audio",
+        };
+        let mut part = match &medium.origin {
+            Origin::Url(url) => json!({"link": url}),
+            Origin::Blob(_) => json!({"id": upload(medium, at).await?}),
+        };
+        if !post.text.is_empty() && medium.sort != Sort::Audio {
+            part["caption"] = json!(post.text);
+        }
+        if medium.sort == Sort::Document {
+            part["filename"] = json!(post.title.clone().unwrap_or_else(|| file_name(medium)));
+        }
+        body["type"] = json!(sort);
+        body[sort] = part;
+    } else {
+        body["type"] = json!("text");
+        body["text"] = json!({"body": post.text_and_link(), "preview_url": post.link.is_some()});
+    }
+    Ok(body)
+}
+
+fn file_name(medium: &Medium) -> String {
+    let place = shown(&medium.origin);
+    place.trim_end_matches('"').rsplit('/').next().unwrap_or("file").to_owned()
+}
+
+/// A file that nobody is sent; WhatsApp keeps it for thirty days.
+async fn upload(medium: &Medium, at: &Session<'_>) -> Result<String, JobError> {
+    at.cx
+        .once("media", || async {
+            let media_type = medium.facts.media_type.clone();
+            let media_type = media_type.unwrap_or_else(|| "application/octet-stream".to_owned());
+            let file = File {
+                name: "file",
+                file_name: file_name(medium),
+                origin: medium.origin.clone(),
+                from: 0,
+                to: super::size(medium, at).await?,
+                media_type: media_type.clone(),
+            };
+            let path = format!("/{}/{}/media", at.spec.version, at.account.external_id);
+            let fields = [("messaging_product", "whatsapp"), ("type", media_type.as_str())];
+            let request = Request::post(path).multipart(&fields, file).what("upload");
+            Ok(id_of(&at.json(request).await?, "/id")?)
+        })
+        .await
+}

@@ -1,0 +1,159 @@
+//! How often a platform may be posted to: exact counts in sliding windows, kept in one cell of the
+//! fleet for each key. The engine's own limits spread starts evenly; a day's quota of posts is
+//! wanted as it comes, and a job that only looks whether its film is ready must not use it up.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_core::cells::{CellWrite, Cells};
+use flotilla_core::clock::{after, before};
+use flotilla_core::limit::{LimitKey, Quota, Rule};
+use flotilla_core::queue::QueueError;
+use flotilla_core::{Account, Timestamp};
+use jiff::tz::TimeZone;
+
+use crate::registry::Spec;
+
+/// Most moments that are kept of one key; a quota above this is not held here.
+const MOST: usize = 2000;
+/// How often a cell is tried again when others change it at the same moment.
+const TRIES: u32 = 8;
+
+/// Takes one permission to make the call `what`; otherwise the moment to ask again at.
+///
+/// # Errors
+/// When the cells cannot be reached.
+pub async fn take(
+    cells: &dyn Cells,
+    spec: &Spec,
+    account: &Account,
+    what: &str,
+    now: Timestamp,
+) -> Result<Result<(), Timestamp>, QueueError> {
+    for rule in spec.rules() {
+        let own = LimitKey::of(&[&spec.name, &account.id, what]);
+        let Some(key) = own.path().find(|key| rule.matches(key)) else { continue };
+        let cell = match key.path().count() {
+            1 => format!("posts/{key}"),
+            _ => format!("posts/{}/{key}", account.tenant),
+        };
+        if let Err(until) = count(cells, cell, &rule, now).await? {
+            return Ok(Err(until));
+        }
+    }
+    Ok(Ok(()))
+}
+
+async fn count(
+    cells: &dyn Cells,
+    key: String,
+    rule: &Rule,
+    now: Timestamp,
+) -> Result<Result<(), Timestamp>, QueueError> {
+    for _ in 0..TRIES {
+        let read = cells.read(std::slice::from_ref(&key), now).await?;
+        let cell = read.into_iter().next().flatten();
+        let version = cell.as_ref().map_or(0, |cell| cell.version);
+        let mut moments = cell.map(|cell| decode(&cell.value)).unwrap_or_default();
+        if let Some(until) = next(&moments, &rule.quotas, now) {
+            return Ok(Err(until));
+        }
+        moments.push(now);
+        let horizon = before(now, Duration::from_secs(25 * 3600));
+        moments.retain(|at| *at > horizon);
+        let surplus = moments.len().saturating_sub(MOST);
+        moments.drain(..surplus);
+        let change = CellWrite {
+            key: key.clone(),
+            expect: version,
+            value: Some(encode(&moments)),
+            expires_at: Some(after(now, Duration::from_secs(26 * 3600))),
+        };
+        if cells.write(&[change], now).await?.first() == Some(&true) {
+            return Ok(Ok(()));
+        }
+    }
+    Ok(Err(after(now, Duration::from_millis(500))))
+}
+
+/// When the next one may be made; `None`: now.
+fn next(moments: &[Timestamp], quotas: &[Quota], now: Timestamp) -> Option<Timestamp> {
+    quotas.iter().filter_map(|quota| free_at(moments, quota, now)).max()
+}
+
+fn free_at(moments: &[Timestamp], quota: &Quota, now: Timestamp) -> Option<Timestamp> {
+    match quota {
+        Quota::Rate { count, per, .. } => {
+            let within: Vec<_> = moments.iter().filter(|at| after(**at, *per) > now).collect();
+            let over = within.len().checked_sub(usize::try_from(*count).ok()?)?;
+            Some(after(**within.get(over)?, *per))
+        }
+        Quota::Daily { count, zone } => {
+            let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+            let today = now.to_zoned(zone.clone());
+            let used = moments.iter().filter(|at| at.to_zoned(zone.clone()).date() == today.date());
+            if used.count() < usize::try_from(*count).ok()? {
+                return None;
+            }
+            let morning = today.tomorrow().and_then(|day| day.start_of_day());
+            Some(morning.map_or_else(|_| after(now, Duration::from_secs(3600)), |z| z.timestamp()))
+        }
+        Quota::AtOnce(_) => None,
+    }
+}
+
+/// Seconds, four bytes each; a begun second counts as over, so that no window is too full.
+fn encode(moments: &[Timestamp]) -> Bytes {
+    let seconds = |at: &Timestamp| {
+        let begun = i64::from(at.subsec_nanosecond() > 0);
+        u32::try_from(at.as_second() + begun).unwrap_or(0).to_le_bytes()
+    };
+    moments.iter().flat_map(seconds).collect()
+}
+
+fn decode(bytes: &[u8]) -> Vec<Timestamp> {
+    let four = bytes.chunks_exact(4).filter_map(|four| four.try_into().ok());
+    four.filter_map(|four| Timestamp::from_second(i64::from(u32::from_le_bytes(four))).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use flotilla_core::clock::{Clock, ManualClock};
+    use flotilla_core::scratch::Scratch;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_window_of_a_quota_holds_more_than_it_allows() {
+        let (cells, clock) = (Scratch::default(), ManualClock::default());
+        let rule = Rule::new("tiktok/*/publish", &["6/min", "15/day"]).unwrap();
+        let mut made = Vec::new();
+        for _ in 0..2000 {
+            let now = clock.now();
+            match count(&cells, "posts/t".into(), &rule, now).await.unwrap() {
+                Ok(()) => made.push(now),
+                Err(until) => assert!(until > now),
+            }
+            clock.advance(Duration::from_secs(3));
+        }
+        assert_eq!(made.len(), 15, "a day's worth");
+        let minute = Duration::from_secs(60);
+        let fullest = made.iter().map(|from| {
+            made.iter().filter(|at| **at >= *from && **at < after(*from, minute)).count()
+        });
+        assert_eq!(fullest.max(), Some(6));
+    }
+
+    #[tokio::test]
+    async fn a_day_ends_where_it_is_counted() {
+        let clock = ManualClock::at("2026-11-21T23:59:00Z".parse().unwrap());
+        let cells = Scratch::default();
+        let rule = Rule::new("linkedin/*/publish", &["1/day@UTC"]).unwrap();
+        let take = async |now| count(&cells, "posts/l".into(), &rule, now).await.unwrap();
+        assert_eq!(take(clock.now()).await, Ok(()));
+        let morning = "2026-11-22T00:00:00Z".parse().unwrap();
+        assert_eq!(take(clock.now()).await, Err(morning));
+        assert_eq!(take(morning).await, Ok(()));
+    }
+}

@@ -1,0 +1,171 @@
+//! Steps of a session that outlive an attempt: permissions of a quota, what is waited for without
+//! holding a slot, and the rule that a post found on the platform belongs to one job only.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotilla_core::cells::CellWrite;
+use flotilla_core::clock::{after, before, between};
+use flotilla_core::effect::ReadBack;
+use flotilla_core::{DeadClass, JobError, Timestamp};
+
+use super::Session;
+use crate::post::Published;
+use crate::quota;
+
+/// A post that was not found is looked for again after this, before it is taken not to be there.
+const SECOND_LOOK: Duration = Duration::from_secs(60);
+/// What was handed over and takes longer than usual is looked at this often.
+const RARELY: Duration = Duration::from_secs(600);
+/// And for this long.
+const LONGEST_WATCH: Duration = Duration::from_secs(86_400);
+/// Clocks of platforms and ours may differ by this much.
+const SKEW: Duration = Duration::from_secs(120);
+
+/// What is at stake while something is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Nothing is public: after a while the job fails and is retried.
+    Unsent,
+    /// It may become public at any time: it is looked at for a day, and then a person has to.
+    Sent,
+}
+
+/// What a look at something in progress shows.
+#[derive(Debug)]
+pub enum Look<T> {
+    /// It is done.
+    Ready(T),
+    /// Not yet.
+    Later,
+}
+
+impl Session<'_> {
+    /// Takes one permission of the platform's quota for `what`, once for this job and step.
+    ///
+    /// # Errors
+    /// A snooze until there is one.
+    pub async fn permit(&self, what: &str) -> Result<(), JobError> {
+        let step = format!("permit/{what}");
+        self.cx
+            .once(&step, || async {
+                let now = self.now();
+                let taken = quota::take(&*self.cx.cells, self.spec, self.account, what, now).await;
+                let taken = taken.map_err(JobError::retry)?;
+                taken.map_err(|until| {
+                    let name = &self.spec.title;
+                    let reason = format!("{name} allows no more posts before {until}");
+                    JobError::Snooze { until, reason }
+                })
+            })
+            .await
+    }
+
+    /// Waits for something in progress without holding a slot; what it gave is kept.
+    ///
+    /// # Errors
+    /// A snooze until the next look; a retry when it takes longer than the registry says; what
+    /// `look` says.
+    pub async fn wait_for<T, Fut>(
+        &self,
+        step: &str,
+        patience: Patience,
+        look: impl FnOnce() -> Fut + Send,
+    ) -> Result<T, JobError>
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned + Send,
+        Fut: Future<Output = Result<Look<T>, JobError>> + Send,
+    {
+        let work = || async {
+            match look().await? {
+                Look::Ready(value) => Ok(value),
+                Look::Later => Err(self.later(step, patience).await?),
+            }
+        };
+        self.cx.once(step, work).await
+    }
+
+    async fn later(&self, step: &str, patience: Patience) -> Result<JobError, JobError> {
+        let now = self.now();
+        let since = self.cx.once(&format!("since/{step}"), || async { Ok(now) }).await?;
+        let (waited, poll) = (between(since, now), &self.spec.poll);
+        let name = &self.spec.title;
+        let reason = format!("{name} works on it ({step})");
+        if waited <= poll.give_up {
+            return Ok(JobError::Snooze { until: after(now, poll.pause(waited)), reason });
+        }
+        let hours = waited.as_secs() / 3600;
+        Ok(match patience {
+            Patience::Unsent => {
+                let minutes = waited.as_secs() / 60;
+                JobError::retry(format!("{name} still works on it after {minutes} min"))
+            }
+            Patience::Sent if waited < LONGEST_WATCH => {
+                JobError::Snooze { until: after(now, RARELY), reason }
+            }
+            Patience::Sent => {
+                let said = format!(
+                    "{name} has it and still works on it after {hours} h: look at the account \
+                     there, it is not sent again"
+                );
+                JobError::Fail { class: DeadClass::OutcomeUnknown, source: said.into() }
+            }
+        })
+    }
+
+    /// The moment this job began to post, less what clocks may differ: what was there before is
+    /// not its own.
+    ///
+    /// # Errors
+    /// While the ledger cannot be reached.
+    pub async fn since(&self) -> Result<Timestamp, JobError> {
+        let began = self.cx.once("began", || async { Ok(self.now()) }).await?;
+        Ok(before(began, SKEW))
+    }
+
+    /// Whether the post of that id is this job's: the first job to say so has it.
+    ///
+    /// # Errors
+    /// While the cells cannot be reached.
+    pub async fn claim(&self, id: &str) -> Result<bool, JobError> {
+        let account = self.account;
+        let hash = blake3::hash(id.as_bytes()).to_hex();
+        let key = format!("post/{}/{}/{}/{hash}", self.spec.name, account.tenant, account.id);
+        let now = self.now();
+        let job = self.cx.id.to_string();
+        for _ in 0..2 {
+            let change = CellWrite {
+                key: key.clone(),
+                expect: 0,
+                value: Some(Bytes::from(job.clone())),
+                expires_at: Some(after(now, Duration::from_secs(90 * 86_400))),
+            };
+            let written = self.cx.cells.write(&[change], now).await.map_err(JobError::retry)?;
+            if written.first() == Some(&true) {
+                return Ok(true);
+            }
+            let read = self.cx.cells.read(std::slice::from_ref(&key), now).await;
+            if let Some(cell) = read.map_err(JobError::retry)?.into_iter().next().flatten() {
+                return Ok(cell.value == job.as_bytes());
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes the first of these posts that no other job has as this job's own; none: it is looked
+    /// for once more a minute later, before it is taken not to be there.
+    ///
+    /// # Errors
+    /// While the ledger cannot be reached.
+    pub async fn adopt(&self, found: Vec<Published>) -> Result<ReadBack<Published>, JobError> {
+        for post in found {
+            let id = post.id.clone().unwrap_or_default();
+            if self.claim(&id).await? {
+                return Ok(ReadBack::Happened(post));
+            }
+        }
+        let now = self.now();
+        let looked = self.cx.once("looked", || async { Ok(now) }).await?;
+        Ok(if between(looked, now) < SECOND_LOOK { ReadBack::NotYet } else { ReadBack::DidNot })
+    }
+}
