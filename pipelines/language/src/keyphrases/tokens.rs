@@ -157,8 +157,7 @@ impl Reader {
             number: digit && letters == 0,
             length: length as u16,
             ending: ending(lower),
-            range: range.start
-                ..range.start + word.len() - (self.lower.len() - lower.len()).min(word.len()),
+            range: range.start..range.start + without_owner_as_written(word).len(),
         });
     }
 }
@@ -189,6 +188,11 @@ fn joins(c: char, next: Option<char>) -> bool {
 /// The word without an English owner's s.
 fn without_owner(word: &str) -> &str {
     word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word)
+}
+
+/// The same for a word as it is written, in capitals too.
+fn without_owner_as_written(word: &str) -> &str {
+    word.strip_suffix(['s', 'S']).and_then(|rest| rest.strip_suffix(['\'', '’'])).unwrap_or(word)
 }
 
 /// Without the s of the plural, so that both count together.
@@ -268,6 +272,7 @@ mod tests {
             words("Don't touch Maria's C++ 3.5 AT&T-phone"),
             ["Don't", "touch", "Maria", "C", "3.5", "AT&T", "phone"]
         );
+        assert_eq!(words("MARIA'S 껣's Zoë’s"), ["MARIA", "껣", "Zoë"]);
         assert_eq!(words("新しい靴とバッグ"), ["新", "しい", "靴", "と", "バッグ"]);
         assert_eq!(words("我的新款包包很好看"), ["我", "的", "新款包包", "很", "好看"]);
         assert_eq!(words("กระเป๋า ใหม่"), ["กระเป๋า", "ใหม่"]);
