@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_core::blob::{BlobError, BlobKey, Blobs};
-use flotilla_core::{JobContext, JobError};
+use flotilla_core::{JobContext, JobError, Tenant};
 use flotilla_media::speech::{Speech, assemble, timed};
 use flotilla_media::text::{Prosody, Utterance, utterances};
 use flotilla_media::video::{Choice, Fonts};
@@ -190,7 +190,7 @@ pub(crate) async fn say(
     let (total, mut kept, mut seconds) = (said.len(), 0, 0.0);
     let mut parts = Vec::with_capacity(total);
     for utterance in said {
-        let key = part_key(&*voice, &language, &utterance)?;
+        let key = part_key(&cx.tenant, &*voice, &language, &utterance)?;
         let spoken = match fetch(&services.blobs, &key, 256 << 20)
             .await?
             .and_then(|b| Spoken::from_bytes(&b))
@@ -240,25 +240,37 @@ async fn speak(
     }
 }
 
-fn part_key(voice: &dyn Voice, language: &str, utterance: &Utterance) -> Result<BlobKey, JobError> {
-    key_of("speech/parts", &(VERSION, voice.identity(), language, utterance), "part")
+fn part_key(
+    tenant: &Tenant,
+    voice: &dyn Voice,
+    language: &str,
+    utterance: &Utterance,
+) -> Result<BlobKey, JobError> {
+    key_of(tenant, "speech/parts", &(VERSION, voice.identity(), language, utterance), "part")
 }
 
-/// `<place>/<2 hex>/<32 hex of BLAKE3>.<ending>` of what `parts` says.
+/// `content/<tenant>/<place>/<2 hex>/<32 hex of BLAKE3>.<ending>` of what `parts` says.
 pub(crate) fn key_of(
+    tenant: &Tenant,
     place: &str,
     parts: &impl Serialize,
     ending: &str,
 ) -> Result<BlobKey, JobError> {
     let bytes = serde_json::to_vec(parts).map_err(JobError::invalid)?;
-    key_of_bytes(place, &bytes, ending)
+    key_of_bytes(tenant, place, &bytes, ending)
 }
 
 /// The same for bytes.
-pub(crate) fn key_of_bytes(place: &str, bytes: &[u8], ending: &str) -> Result<BlobKey, JobError> {
+pub(crate) fn key_of_bytes(
+    tenant: &Tenant,
+    place: &str,
+    bytes: &[u8],
+    ending: &str,
+) -> Result<BlobKey, JobError> {
     let hash = blake3::hash(bytes).to_hex();
     let (shard, hash) = (&hash[..2], &hash[..32]);
-    BlobKey::new(format!("{place}/{shard}/{hash}.{ending}")).map_err(JobError::invalid)
+    BlobKey::of_tenant(tenant, &format!("{place}/{shard}/{hash}.{ending}"))
+        .map_err(JobError::invalid)
 }
 
 /// A blob, if it is there.

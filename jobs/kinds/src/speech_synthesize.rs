@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flotilla_core::blob::BlobKey;
 use flotilla_core::job::{Job, Policy};
-use flotilla_core::{Handler, JobContext, JobError, Kind, Lane};
+use flotilla_core::{Handler, JobContext, JobError, Kind, Lane, Tenant};
 use flotilla_media::speech::TimedWord;
 use flotilla_media::video::caption::{cues, srt, vtt};
 use flotilla_media::{AudioFormat, Loudness, Stop, Timing};
@@ -114,13 +114,15 @@ impl Handler<SpeechSynthesize> for SpeechHandler {
         })
         .await?;
         let size = bytes.len() as u64;
-        let audio = self.put("speech", bytes, format.extension(), format.media_type()).await?;
+        let audio =
+            self.put(&cx.tenant, "speech", bytes, format.extension(), format.media_type()).await?;
         let lines = if job.captions { cues(&speech.words, 8, 42) } else { Vec::new() };
         let (mut srt_key, mut vtt_key) = (None, None);
         if job.captions {
             let (plain, web) = (srt(&lines).into_bytes(), vtt(&lines).into_bytes());
-            srt_key = Some(self.put("speech", plain, "srt", "application/x-subrip").await?);
-            vtt_key = Some(self.put("speech", web, "vtt", "text/vtt").await?);
+            srt_key =
+                Some(self.put(&cx.tenant, "speech", plain, "srt", "application/x-subrip").await?);
+            vtt_key = Some(self.put(&cx.tenant, "speech", web, "vtt", "text/vtt").await?);
         }
         Ok(SpeechResult {
             audio,
@@ -141,12 +143,13 @@ impl Handler<SpeechSynthesize> for SpeechHandler {
 impl SpeechHandler {
     async fn put(
         &self,
+        tenant: &Tenant,
         place: &str,
         bytes: Vec<u8>,
         ending: &str,
         media: &str,
     ) -> Result<BlobKey, JobError> {
-        let key = key_of_bytes(place, &bytes, ending)?;
+        let key = key_of_bytes(tenant, place, &bytes, ending)?;
         self.services.blobs.put(&key, Bytes::from(bytes), media).await?;
         Ok(key)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flotilla_core::blob::{BlobKey, Blobs};
 use flotilla_core::job::{Job, Policy};
-use flotilla_core::{Handler, JobContext, JobError, Kind, Lane, LimitKey};
+use flotilla_core::{Handler, JobContext, JobError, Kind, Lane, LimitKey, Tenant};
 use flotilla_images::text::Fonts;
 use flotilla_images::{
     Colour, Encoded, Focus, ImageError, Limits, Output, Overlay, Request, SourceInfo, Workshop,
@@ -192,7 +192,7 @@ impl Handler<ThumbnailGenerate> for ThumbnailHandler {
         cx.progress(0.9, "storing thumbnails");
         let mut outputs = Vec::with_capacity(made.outputs.len());
         for picture in made.outputs {
-            outputs.push(store(picture, &self.services.blobs).await?);
+            outputs.push(store(picture, &cx.tenant, &self.services.blobs).await?);
         }
         Ok(ThumbnailResult {
             source: made.source,
@@ -209,8 +209,12 @@ fn lock(workshops: &Mutex<Vec<Workshop>>) -> MutexGuard<'_, Vec<Workshop>> {
     workshops.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn store(picture: Encoded, blobs: &Arc<dyn Blobs>) -> Result<Made, JobError> {
-    let key = content_key(&picture)?;
+async fn store(
+    picture: Encoded,
+    tenant: &Tenant,
+    blobs: &Arc<dyn Blobs>,
+) -> Result<Made, JobError> {
+    let key = content_key(&picture, tenant)?;
     let bytes = picture.bytes.len() as u64;
     blobs.put(&key, Bytes::from(picture.bytes), picture.format.media_type()).await?;
     Ok(Made {
@@ -224,12 +228,12 @@ async fn store(picture: Encoded, blobs: &Arc<dyn Blobs>) -> Result<Made, JobErro
     })
 }
 
-/// `thumbnails/<2 hex>/<32 hex of BLAKE3>-<name>.<format>`: running twice writes the same blob.
-fn content_key(picture: &Encoded) -> Result<BlobKey, JobError> {
+/// `content/<tenant>/thumbnails/<2 hex>/<32 hex of BLAKE3>-<name>.<format>`: running twice writes the same blob.
+fn content_key(picture: &Encoded, tenant: &Tenant) -> Result<BlobKey, JobError> {
     let hash = blake3::hash(&picture.bytes).to_hex();
     let (shard, hash) = (&hash[..2], &hash[..32]);
-    BlobKey::new(format!("thumbnails/{shard}/{hash}-{}.{}", picture.name, picture.format))
-        .map_err(JobError::invalid)
+    let rest = format!("thumbnails/{shard}/{hash}-{}.{}", picture.name, picture.format);
+    BlobKey::of_tenant(tenant, &rest).map_err(JobError::invalid)
 }
 
 /// An attempt that was told to stop is a retry like any other: the engine knows why it told it

@@ -111,7 +111,7 @@ pub async fn a_batch_at_the_bound_is_taken(h: &dyn Harness) {
     let jobs: Vec<NewJob> = (0..most).map(|_| s.job()).collect();
     let answers = s.ports.queue.enqueue(&jobs, s.now()).await.expect("enqueue works");
     assert_eq!(answers, vec![Enqueued::Created; most]);
-    assert_eq!(s.claim(most).await.len(), most);
+    assert_eq!(s.claim_every(most).await.len(), most);
 }
 
 /// A backend may take more than it declares, or refuse the call; it never takes a part of it.

@@ -150,6 +150,22 @@ impl Scene {
         self.claims_by("first", &[demand(&LANE, slots)]).await.jobs
     }
 
+    /// So many usual jobs, from as many claims as it takes: a broker may give a part of what it has
+    /// and have the rest on its way.
+    pub(crate) async fn claim_every(&self, jobs: usize) -> Vec<Claimed> {
+        let mut claimed = Vec::new();
+        while claimed.len() < jobs {
+            let mut wakes = self.ports.queue.wakes();
+            let some = self.claim(jobs - claimed.len()).await;
+            let news = async { !some.is_empty() || wakes.changed().await.is_ok() };
+            if !tokio::time::timeout(secs(30), news).await.unwrap_or(false) {
+                break;
+            }
+            claimed.extend(some);
+        }
+        claimed
+    }
+
     /// The one job that is to be had.
     pub(crate) async fn one(&self) -> Claimed {
         let mut jobs = self.claim(2).await;

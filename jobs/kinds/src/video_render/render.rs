@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use flotilla_core::blob::BlobKey;
-use flotilla_core::{Handler, JobContext, JobError};
+use flotilla_core::{Handler, JobContext, JobError, Tenant};
 use flotilla_images::{Fit, Output, OutputFormat, Request, Workshop};
 use flotilla_media::speech::Speech;
 use flotilla_media::video::caption::{Cue, ass, cues, srt, vtt};
@@ -86,7 +86,7 @@ impl Handler<VideoRender> for VideoHandler {
         let (mut segments, mut results) = (Vec::new(), Vec::new());
         let mut done = 0;
         for index in 0..plan.len() {
-            let key = segment_key(&plan, index, &job, canvas, logo.as_ref(), &encoder)?;
+            let key = segment_key(&cx.tenant, &plan, index, &job, canvas, logo.as_ref(), &encoder)?;
             let say = format!("scene {} of {}", index + 1, plan.len());
             let at = |frames: u32| 0.1 + 0.8 * f64::from(done + frames) / f64::from(total.max(1));
             cx.progress(at(0), say.clone());
@@ -433,17 +433,21 @@ impl VideoHandler {
         let letters = job.captions.pixels(canvas) as u32;
         let bytes = made.video.len() as u64;
         Ok(VideoResult {
-            video: self.put(made.video, "mp4", "video/mp4").await?,
+            video: self.put(&cx.tenant, made.video, "mp4", "video/mp4").await?,
             bytes,
             width: canvas.width,
             height: canvas.height,
             fps: canvas.fps,
             frames,
             seconds,
-            poster: self.put(made.poster, "jpg", "image/jpeg").await?,
-            srt: self.put(srt(&lines).into_bytes(), "srt", "application/x-subrip").await?,
-            vtt: self.put(vtt(&lines).into_bytes(), "vtt", "text/vtt").await?,
-            ass: self.put(ass(&lines, canvas, letters).into_bytes(), "ass", "text/x-ass").await?,
+            poster: self.put(&cx.tenant, made.poster, "jpg", "image/jpeg").await?,
+            srt: self
+                .put(&cx.tenant, srt(&lines).into_bytes(), "srt", "application/x-subrip")
+                .await?,
+            vtt: self.put(&cx.tenant, vtt(&lines).into_bytes(), "vtt", "text/vtt").await?,
+            ass: self
+                .put(&cx.tenant, ass(&lines, canvas, letters).into_bytes(), "ass", "text/x-ass")
+                .await?,
             loudness: made.loudness,
             encoder,
             scenes,
@@ -454,8 +458,14 @@ impl VideoHandler {
         Ok(source::read(source, &self.services, cx).await?.to_vec())
     }
 
-    async fn put(&self, bytes: Vec<u8>, ending: &str, media: &str) -> Result<BlobKey, JobError> {
-        let key = key_of_bytes("videos", &bytes, ending)?;
+    async fn put(
+        &self,
+        tenant: &Tenant,
+        bytes: Vec<u8>,
+        ending: &str,
+        media: &str,
+    ) -> Result<BlobKey, JobError> {
+        let key = key_of_bytes(tenant, "videos", &bytes, ending)?;
         self.services.blobs.put(&key, Bytes::from(bytes), media).await?;
         Ok(key)
     }
@@ -476,6 +486,7 @@ fn lines(scene: &Planned<'_>, job: &VideoRender, start: f64) -> Vec<Cue> {
 
 /// Follows from everything the segment depends on.
 fn segment_key(
+    tenant: &Tenant,
     plan: &[Planned<'_>],
     index: usize,
     job: &VideoRender,
@@ -500,5 +511,5 @@ fn segment_key(
         "logo": logo.map(|(key, _)| key),
         "encoder": [encoder.encoder, job.quality],
     });
-    key_of("videos/segments", &parts, "mp4")
+    key_of(tenant, "videos/segments", &parts, "mp4")
 }
