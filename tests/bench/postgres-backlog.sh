@@ -10,7 +10,7 @@ url=$1 ours=$2 small=${3:-10000} large=${4:-5000000}
 claim=$(cat "$(dirname "$0")/../../worker/backends/postgres/src/sql/claim.sql")
 psql=$(command -v psql || printf '%s\n' /usr/lib/postgresql/*/bin/psql | tail -n1)
 sql() { "$psql" -qAtX -v ON_ERROR_STOP=1 "$url" "$@"; }
-claims=30
+claims=14 # with the three before them fewer than wait in the small table
 
 fill() {
     sql -c "SET search_path = flotilla_bench" -c "TRUNCATE job, fair" -c "
