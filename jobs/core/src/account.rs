@@ -107,7 +107,8 @@ pub trait Accounts: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// As [`account`](Self::account); `Park` under [`park_key`] while the account must be
-    /// connected again; `Retry` when a renewal failed for reasons that may pass.
+    /// connected again; `Snooze` when a renewal failed for reasons that may pass: an outage of
+    /// theirs costs no attempt.
     async fn credential(&self, tenant: &Tenant, id: &str) -> Result<Credential, JobError>;
 
     /// The platform refused the token of version `used` as expired: a newer one, renewed once
