@@ -20,6 +20,8 @@ pub struct Worker {
     pub drain_grace: Duration,
     /// How often to promote, rescue and prune.
     pub housekeep: Duration,
+    /// How long a starting worker waits for servers that cannot be reached yet.
+    pub wait_for_servers: Duration,
 }
 
 impl Worker {
@@ -31,6 +33,7 @@ impl Worker {
             poll: section.get("poll"),
             drain_grace: section.get("drain_grace"),
             housekeep: section.get("housekeep"),
+            wait_for_servers: section.get("wait_for_servers"),
         }
     }
 

@@ -1,7 +1,9 @@
 //! What every end-to-end test needs: the binary, a folder of its own, and pictures.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -122,33 +124,51 @@ impl Ran {
 }
 
 /// A process that is killed when nobody needs it any more.
-pub(crate) struct Running(Option<Child>);
+pub(crate) struct Running {
+    child: Option<Child>,
+    /// Reads what it says: one that is not read stops once the pipe is full.
+    said: Option<JoinHandle<String>>,
+}
 
 impl Running {
     /// Starts a command in the background.
     pub(crate) fn of(command: &mut Command) -> Self {
         let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
-        Self(Some(command.spawn().expect("the command starts")))
+        let mut child = command.spawn().expect("the command starts");
+        let mut stderr = child.stderr.take().expect("it is piped");
+        let said = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            let _ = stderr.read_to_end(&mut said);
+            String::from_utf8_lossy(&said).into_owned()
+        });
+        Self { child: Some(child), said: Some(said) }
     }
 
     pub(crate) fn kill(&mut self) {
-        if let Some(child) = &mut self.0 {
+        if let Some(child) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().expect("still there");
+        child.try_wait().expect("its state can be read").is_some()
+    }
+
     /// Sends a signal by name, as in `TERM`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.0.as_ref().expect("still there").id();
+        let pid = self.child.as_ref().expect("still there").id();
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status();
         assert!(sent.expect("a shell").success(), "kill -{name} {pid}");
     }
 
     /// Waits for its end: exit code and stderr.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let output = self.0.take().expect("still there").wait_with_output().expect("it ends");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        let status = self.child.take().expect("still there").wait().expect("it ends");
+        let said = self.said.take().expect("still there").join().expect("reading does not panic");
+        (status.code(), said)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use flotilla_core::clock::{Timestamp, before};
 use flotilla_core::flow::{WAITS_IN_LINE, line_of};
 use flotilla_core::ids::{JobId, Kind, Lane, WorkerId};
-use flotilla_core::queue::{Enqueued, NewJob, Queue, Settled, Settlement, Verdict};
+use flotilla_core::queue::{Enqueued, NewJob, Queue, QueueErrorKind, Settled, Settlement, Verdict};
 use flotilla_core::records::Filter;
 use flotilla_core::state::{DeadClass, State};
 
@@ -291,8 +291,12 @@ impl Seen {
     ) {
         let worker = WorkerId::new(&format!("worker-{n}"));
         while self.finished().len() < total {
-            let claims = queue.claim(&[demand(&LANE, 5)], &worker, LEASE, now).await;
-            let jobs = claims.expect("claim works").jobs;
+            let jobs = match queue.claim(&[demand(&LANE, 5)], &worker, LEASE, now).await {
+                Ok(claims) => claims.jobs,
+                // A server may be busy for a moment; a worker asks again.
+                Err(error) if error.kind == QueueErrorKind::Unavailable => continue,
+                Err(error) => panic!("claim works: {error}"),
+            };
             let in_hand = jobs.len() + self.in_hand.fetch_add(jobs.len(), Ordering::SeqCst);
             assert!(in_hand <= 1 || jobs.is_empty(), "two jobs of one ordering key run at once");
             tokio::task::yield_now().await; // others may look for jobs while this one runs

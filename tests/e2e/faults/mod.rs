@@ -39,6 +39,8 @@ struct Ledger {
     cuts: u32,
     delays: u32,
     restarts: u32,
+    /// Workers that ended by themselves, which a supervisor started again.
+    ended: u32,
     enqueues_refused: u32,
 }
 
@@ -114,6 +116,7 @@ impl Field {
     ) {
         let (_, proxy) = &self.servers[index(dice, self.servers.len())];
         let victim = index(dice, workers.len());
+        self.supervise(workers, clocks, done);
         match dice.below(12) {
             0..=3 => {
                 workers[victim].kill();
@@ -138,6 +141,16 @@ impl Field {
             _ => {
                 proxy.delay(Duration::from_millis(dice.below(60)));
                 done.delays += 1;
+            }
+        }
+    }
+
+    /// As systemd or an orchestrator does: a worker that ended is started again.
+    fn supervise(&self, workers: &mut [Running], clocks: &[Option<&str>], done: &mut Ledger) {
+        for (worker, clock) in workers.iter_mut().zip(clocks) {
+            if worker.has_ended() {
+                *worker = self.worker(*clock);
+                done.ended += 1;
             }
         }
     }
@@ -196,6 +209,7 @@ fn under_fire(name: &str, field: &Field, seed: u64) {
     while field.unfinished() || !told(&accepted) {
         assert!(started.elapsed() < AT_MOST, "stuck: {}", field.stuck());
         std::thread::sleep(Duration::from_millis(300));
+        field.supervise(&mut workers, &clocks, &mut done);
     }
     drop(workers);
     field.verdict(name, seed, &accepted, &done);

@@ -5,18 +5,26 @@
 //! what it held runs again elsewhere when the leases have run out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use flotilla_admin::{Admin, Ready};
 use flotilla_config::Config;
+use flotilla_core::retry::Backoff;
+use flotilla_core::{Registry, SeededRng};
 use flotilla_engine::{Control, Ended, Report};
+use flotilla_vault::Vault;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::cli::Worker;
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::wire::{self, Access};
+
+/// Longest pause between two looks at servers that a starting worker waits for.
+const BETWEEN: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(args: &Worker, config: &Config) -> Result<Exit, Failure> {
     let mut settings = wire::engine::settings(config)?;
@@ -25,11 +33,9 @@ pub(super) async fn run(args: &Worker, config: &Config) -> Result<Exit, Failure>
     }
     settings.concurrency = args.concurrency.unwrap_or(settings.concurrency);
     settings.until_idle = args.until_idle;
-    let ports = wire::ports(config).await?;
-    let vault = wire::vault::open(config, &ports)?;
-    let access = Access::Worker { vault: vault.clone() };
-    let registry = Arc::new(wire::kinds(config, access).await?);
-    ports.announce(&registry).await?;
+    // One that only works off what is there is told of a missing server at once.
+    let patience = if args.until_idle { Duration::ZERO } else { config.worker.wait_for_servers };
+    let (ports, vault, registry) = reach(config, patience).await?;
     let metrics = prometheus::Registry::new();
 
     let stop_admin = CancellationToken::new();
@@ -62,6 +68,39 @@ pub(super) async fn run(args: &Worker, config: &Config) -> Result<Exit, Failure>
     info!(worker = %worker, completed = report.completed, "worker ended");
     say(&report)?;
     Ok(Exit::Ok)
+}
+
+/// Opens all that a worker needs. What cannot be reached yet is tried again until `patience` is
+/// over: a worker may start before its servers, or while one restarts.
+async fn reach(
+    config: &Config,
+    patience: Duration,
+) -> Result<(wire::Ports, Vault, Arc<Registry>), Failure> {
+    let backoff = Backoff { base: Duration::from_millis(250), factor: 2.0, max: BETWEEN };
+    let (rng, until) = (SeededRng::from_os(), Instant::now() + patience);
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let missing = match open(config).await {
+            Err(failure) if failure.exit == Exit::Unavailable => failure,
+            opened => return opened,
+        };
+        let pause = backoff.delay(attempt, None, &rng);
+        if Instant::now() + pause >= until {
+            return Err(missing);
+        }
+        warn!(error = %missing, "waits for its servers");
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn open(config: &Config) -> Result<(wire::Ports, Vault, Arc<Registry>), Failure> {
+    let ports = wire::ports(config).await?;
+    let vault = wire::vault::open(config, &ports)?;
+    let access = Access::Worker { vault: vault.clone() };
+    let registry = Arc::new(wire::kinds(config, access).await?);
+    ports.announce(&registry).await?;
+    Ok((ports, vault, registry))
 }
 
 async fn serve(

@@ -92,7 +92,7 @@ async fn what_is_published_arrives_once_and_is_gone_when_acked() {
     assert_eq!(s.sqs.depth(&LANE).await.unwrap(), 25);
     let arrived = s.receive_all(&LANE, 25).await;
     assert_eq!(bodies(&arrived).len(), 25);
-    assert!(arrived.iter().all(|d| d.lane == LANE && d.redelivered == 0));
+    assert!(arrived.iter().all(|d| d.lane == LANE));
     assert!(arrived.iter().all(|d| d.attributes.contains_key("sqs.message_id")));
     assert!(s.receive(&LANE, 10, Duration::ZERO).await.is_empty());
     s.sqs.ack(&receipts(&arrived)).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_delivery_is_kept_given_back_and_lost() {
     assert_eq!(s.sqs.extend(&receipts(&first), LEASE).await.unwrap(), [true]);
     s.sqs.nack(&receipts(&first)).await.unwrap();
     let second = s.receive_all(&LANE, 1).await;
-    assert_eq!(second[0].redelivered, 1);
+    assert!(second[0].redelivered >= 1);
     s.sqs.ack(&receipts(&second)).await.unwrap();
     let held = [receipts(&second), vec![Receipt::Number(1)]].concat();
     assert_eq!(s.sqs.extend(&held, LEASE).await.unwrap(), [false, false]);

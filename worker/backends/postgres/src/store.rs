@@ -24,9 +24,7 @@ use crate::settle::stored;
 const TAKE: &str = include_str!("sql/take.sql");
 const UNPUBLISHED: &str = include_str!("sql/unpublished.sql");
 const BURY: &str = include_str!("sql/bury.sql");
-const LOOK: &str = "SELECT id, state, lane, at,
-            EXISTS (SELECT FROM pause WHERE pause.lane = job.lane) OR coalesce(deadline <= $2, false)
-     FROM job WHERE id = ANY ($1)";
+const LOOK: &str = "SELECT id, state, lane, at FROM job WHERE id = ANY ($1)";
 const REPUBLISH: &str =
     "UPDATE job SET published = 0 WHERE id = ANY ($1) AND state + 0 = 1 AND published IS NOT NULL";
 
@@ -35,8 +33,6 @@ struct Missed {
     state: State,
     lane: String,
     at: i64,
-    /// Its lane is paused, or its deadline has passed.
-    shut: bool,
 }
 
 /// Under which lease.
@@ -95,14 +91,15 @@ impl Postgres {
             ids.retain(|id| !taken.contains_key(id));
             missed = terms.look(&client, &ids).await?;
         }
-        // The notice is used up: when it may run, there shall be another one.
-        let shut: Vec<JobId> = missed
+        // The notice is used up: when it may run, there shall be another one. It may not now, or
+        // someone was at it: another taker, and then nothing is marked, or a sweep that passed by.
+        let waits: Vec<JobId> = missed
             .iter()
-            .filter(|(_, missed)| missed.state == State::Available && missed.shut)
+            .filter(|(_, missed)| missed.state == State::Available)
             .map(|(id, _)| code::to_id(*id))
             .collect();
-        if !shut.is_empty() {
-            self.mark_unpublished(&shut).await?;
+        if !waits.is_empty() {
+            self.mark_unpublished(&waits).await?;
         }
         if !taken.is_empty() {
             self.tell(News::Changed);
@@ -234,13 +231,12 @@ impl Terms<'_> {
             return Ok(HashMap::new());
         }
         let look = client.prepare_cached(LOOK).await?;
-        let rows = client.query(&look, &[&ids, &micros(self.now)]).await?;
+        let rows = client.query(&look, &[&ids]).await?;
         let missed = |row: &Row| {
             let missed = Missed {
                 state: code::to_state(row.try_get(1)?)?,
                 lane: row.try_get(2)?,
                 at: row.try_get(3)?,
-                shut: row.try_get(4)?,
             };
             Ok((row.try_get(0)?, missed))
         };
@@ -257,7 +253,6 @@ impl Missed {
         match self.state {
             State::Completed | State::Cancelled | State::Dead => Taken::Over,
             State::Running => Taken::Held,
-            State::Available if !self.shut => Taken::Held, // someone is just taking it
             State::Available | State::Scheduled | State::Retryable | State::Parked => Taken::Waits,
         }
     }

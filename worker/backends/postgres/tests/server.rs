@@ -6,6 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flotilla_core::broker::{Store, Taken};
 use flotilla_core::clock::{Clock, SystemClock, Timestamp};
 use flotilla_core::envelope::{Payload, TraceContext};
 use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
@@ -335,4 +336,44 @@ async fn a_restart_of_the_server_needs_nothing_from_the_caller() {
     drop(queue);
     run(&["stop", &place]).expect("it stops");
     std::fs::remove_dir_all(&folder).expect("the folder goes away");
+}
+
+/// A sweep locks jobs for a moment. Who is told of such a job by the broker has used up its notice,
+/// so there must be another one: it would wait for the stale ones otherwise.
+#[tokio::test]
+async fn a_job_that_someone_has_for_a_moment_is_told_of_again() {
+    let schema = Schema::new().await;
+    let settings = Settings { brokered: true, ..schema.settings.clone() };
+    let queue = Postgres::connect(settings).await.expect("it connects");
+    let now = SystemClock.now();
+    let job = job(now, 11);
+    queue.insert(std::slice::from_ref(&job), now).await.expect("it is made");
+    let untold = || async { queue.unpublished(&[LANE], now, 10, now).await.expect("it looks") };
+    assert!(untold().await.is_empty(), "the broker has been told");
+
+    let (mut client, _driver) = support::connect(&support::url()).await.expect("it connects");
+    let tx = client.transaction().await.expect("it begins");
+    let lock = format!("SELECT FROM {}.job FOR UPDATE", schema.settings.schema);
+    tx.query(&lock, &[]).await.expect("it locks");
+    let taker = {
+        let (queue, job) = (std::sync::Arc::clone(&queue), job.clone());
+        tokio::spawn(async move {
+            let worker = WorkerId::new("taker");
+            queue.take(&[job], false, &worker, Duration::from_secs(15), now).await
+        })
+    };
+    let (waiting, _driver) = support::connect(&support::url()).await.expect("it connects");
+    let blocked = "SELECT FROM pg_locks WHERE NOT granted AND transactionid IS NOT NULL";
+    let comes = async {
+        while waiting.query(blocked, &[]).await.expect("it looks").is_empty() {
+            assert!(!taker.is_finished(), "it does not answer before the other is done");
+        }
+    };
+    tokio::time::timeout(PATIENCE, comes).await.expect("the taker waits for the lock");
+    tx.rollback().await.expect("it lets go");
+
+    let answers = taker.await.expect("no panic").expect("it answers");
+    assert!(matches!(answers[..], [Taken::Waits]), "{answers:?}");
+    let again: Vec<JobId> = untold().await.iter().map(|job| job.id).collect();
+    assert_eq!(again, [job.id]);
 }
