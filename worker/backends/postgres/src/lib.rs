@@ -91,6 +91,9 @@ impl Postgres {
         let desk = dialler.pool(size.div_ceil(2), Use::Desk, settings.connect_timeout)?;
         let first = desk.get().await.map_err(Fault::from)?;
         migrate::check(&first, &schema).await?;
+        if settings.brokered {
+            hand_over(&first).await.map_err(Fault::from)?;
+        }
         drop(first);
         let bell = Arc::new(Bell::new());
         let listener = listen::listen(dialler, schema.clone(), Arc::clone(&bell));
@@ -137,6 +140,14 @@ impl Postgres {
     fn tell(&self, news: News) {
         self.bell.committed(news);
     }
+}
+
+/// Unfinished jobs from before there was a broker are to be published from now on.
+async fn hand_over(client: &Client) -> Result<(), tokio_postgres::Error> {
+    const A_STEP: &str = "UPDATE job SET published = 0 WHERE id = ANY (ARRAY(
+        SELECT id FROM job WHERE state < 5 AND published IS NULL LIMIT 10000 FOR UPDATE SKIP LOCKED))";
+    while client.execute(A_STEP, &[]).await? > 0 {}
+    Ok(())
 }
 
 impl fmt::Debug for Postgres {

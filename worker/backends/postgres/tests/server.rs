@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flotilla_core::broker::{Store, Taken};
-use flotilla_core::clock::{Clock, SystemClock, Timestamp};
+use flotilla_core::clock::{Clock, SystemClock, Timestamp, after};
 use flotilla_core::envelope::{Payload, TraceContext};
 use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
 use flotilla_core::queue::{
@@ -376,4 +376,21 @@ async fn a_job_that_someone_has_for_a_moment_is_told_of_again() {
     assert!(matches!(answers[..], [Taken::Waits]), "{answers:?}");
     let again: Vec<JobId> = untold().await.iter().map(|job| job.id).collect();
     assert_eq!(again, [job.id]);
+}
+
+#[tokio::test]
+async fn jobs_from_before_there_was_a_broker_are_published() {
+    let schema = Schema::new().await;
+    let now = SystemClock.now();
+    let queue = Postgres::connect(schema.settings.clone()).await.expect("it connects");
+    let later = NewJob { run_at: after(now, Duration::from_secs(60)), ..job(now, 2) };
+    queue.enqueue(&[job(now, 1), later], now).await.expect("it enqueues");
+
+    let settings = Settings { brokered: true, ..schema.settings.clone() };
+    let brokered = Postgres::connect(settings).await.expect("it connects");
+    let told = brokered.unpublished(&[LANE], now, 10, now).await.expect("it looks");
+    assert_eq!(told.len(), 1, "{told:?}");
+    let (client, _driver) = support::connect(&support::url()).await.expect("it connects");
+    let waiting = format!("SELECT id FROM {}.job WHERE published = 0", schema.settings.schema);
+    assert_eq!(client.query(&waiting, &[]).await.expect("it looks").len(), 1, "the later one");
 }
