@@ -56,13 +56,26 @@ impl Clock for ManualClock {
 #[derive(Debug, Default)]
 pub struct SharedClock(AtomicI64);
 
+/// What a shared clock answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedTime {
+    /// The instant.
+    pub at: Timestamp,
+    /// The clock says no more than that it is at most so far from `at`, either way.
+    pub within: Duration,
+}
+
 impl SharedClock {
     /// Moves it so that the machine's `before`..`after`, between which the shared clock was read,
-    /// agrees with `shared`: right to half the time between them (Cristian, 1989).
-    pub fn agree(&self, before: Timestamp, shared: Timestamp, after: Timestamp) {
+    /// agrees with `shared`: right to half the time between them (Cristian, 1989). What the shared
+    /// clock cannot tell apart from the machine's is left as it is.
+    pub fn agree(&self, before: Timestamp, shared: SharedTime, after: Timestamp) {
         let middle =
             before.as_microsecond() + (after.as_microsecond() - before.as_microsecond()) / 2;
-        self.0.store(shared.as_microsecond().saturating_sub(middle), Ordering::SeqCst);
+        let offset = shared.at.as_microsecond().saturating_sub(middle);
+        let known =
+            offset.unsigned_abs() > shared.within.as_micros().try_into().unwrap_or(u64::MAX);
+        self.0.store(if known { offset } else { 0 }, Ordering::SeqCst);
     }
 
     /// How far the machine's clock is behind, in microseconds; negative: ahead.
@@ -123,11 +136,19 @@ mod tests {
     fn a_shared_clock_takes_over_the_offset() {
         let clock = SharedClock::default();
         let (sent, got) = (from_micros(1_000_000), from_micros(1_000_200));
-        clock.agree(sent, from_micros(301_000_100), got);
+        let exactly = |at| SharedTime { at: from_micros(at), within: Duration::ZERO };
+        clock.agree(sent, exactly(301_000_100), got);
         assert_eq!(clock.offset(), 300_000_000);
         assert!(between(SystemClock.now(), clock.now()) > Duration::from_secs(299));
-        clock.agree(sent, from_micros(1_000_100), got);
+        clock.agree(sent, exactly(1_000_100), got);
         assert_eq!(clock.offset(), 0);
+
+        // A clock that counts half seconds does not spoil one that is right.
+        let roughly = |at| SharedTime { at: from_micros(at), within: Duration::from_millis(500) };
+        clock.agree(sent, roughly(1_400_000), got);
+        assert_eq!(clock.offset(), 0);
+        clock.agree(sent, roughly(1_600_100), got);
+        assert_eq!(clock.offset(), 600_000);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::clock::{SharedTime, Timestamp};
 use crate::ids::{Lane, WorkerId};
 use crate::queue::QueueError;
 
@@ -44,7 +44,7 @@ pub trait Fleet: Send + Sync + std::fmt::Debug {
     /// The clock that all workers share, as exact as the backend can tell; `None`: the machine's
     /// own is shared. Leases of a fleet are measured by it, so that a worker whose clock is wrong
     /// neither takes nor loses a job by that.
-    async fn time(&self) -> Result<Option<Timestamp>, QueueError> {
+    async fn time(&self) -> Result<Option<SharedTime>, QueueError> {
         Ok(None)
     }
 

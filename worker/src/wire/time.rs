@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotilla_core::clock::{Clock, SharedClock, SystemClock, Timestamp, between};
+use flotilla_core::clock::{Clock, SharedClock, SharedTime, SystemClock, Timestamp, between};
 use flotilla_core::fleet::Fleet;
 use tokio::task::AbortHandle;
 
@@ -60,7 +60,7 @@ impl Drop for FleetTime {
 
 /// Takes the offset over from the promptest of three answers. `false`: the machine's clock counts.
 async fn compare(fleet: &dyn Fleet, clock: &SharedClock) -> Result<bool, Failure> {
-    let mut best: Option<(Duration, Timestamp, Timestamp, Timestamp)> = None;
+    let mut best: Option<(Duration, Timestamp, SharedTime, Timestamp)> = None;
     for _ in 0..3 {
         let before = SystemClock.now();
         let Some(shared) = fleet.time().await? else { return Ok(false) };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flotilla_core::broker::{Broker, Store};
 use flotilla_core::cells::{Cell, CellWrite, Cells};
-use flotilla_core::clock::Timestamp;
+use flotilla_core::clock::{SharedTime, Timestamp};
 use flotilla_core::fleet::{Fleet, Orders, WorkerInfo};
 use flotilla_core::ids::{Fence, JobId, Lane, WorkerId};
 use flotilla_core::outbox::{Outbox, Untold};
@@ -155,7 +155,7 @@ impl<B: Broker, S: Store + Fleet> Fleet for Brokered<B, S> {
         self.store.heartbeat(me, now).await
     }
 
-    async fn time(&self) -> Result<Option<Timestamp>, QueueError> {
+    async fn time(&self) -> Result<Option<SharedTime>, QueueError> {
         self.store.time().await
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flotilla_core::broker::{Burial, Store, Taken};
 use flotilla_core::cells::{Cell, CellWrite, Cells};
-use flotilla_core::clock::Timestamp;
+use flotilla_core::clock::{SharedTime, Timestamp};
 use flotilla_core::fleet::{Fleet, Orders, WorkerInfo};
 use flotilla_core::ids::{Fence, JobId, Lane, WorkerId};
 use flotilla_core::outbox::{Outbox, Untold};
@@ -167,8 +167,8 @@ impl Fleet for Postgres {
         until_alone!(self.beat(me, now))
     }
 
-    async fn time(&self) -> Answer<Option<Timestamp>> {
-        Ok(Some(self.clock().await?))
+    async fn time(&self) -> Answer<Option<SharedTime>> {
+        Ok(Some(SharedTime { at: self.clock().await?, within: Duration::ZERO }))
     }
 
     async fn leave(&self, id: &WorkerId) -> Answer<()> {

@@ -1,6 +1,7 @@
 //! `queue.backend = "sqs"`: SQS carries the jobs, DynamoDB keeps their records.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flotilla_aws::dynamo::{self, Dynamo};
@@ -14,6 +15,12 @@ use crate::exit::Failure;
 use crate::wire::adopt::adopter;
 use crate::wire::{aws, blobs, events};
 
+/// How often a worker looks in DynamoDB for what is due: each look is paid for. What one worker
+/// frees it publishes itself, and what is known to become due is looked for then.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How often expired, finished and forgotten jobs are looked for there.
+const TIDY: Duration = Duration::from_secs(15);
+
 struct Services {
     broker: Arc<Sqs>,
     records: Arc<Dynamo>,
@@ -26,7 +33,10 @@ pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
         Arc::clone(&services.broker),
         Arc::clone(&services.records),
         Arc::new(adopter(config)?),
-        brokered::settings("sqs+dynamodb", config)?,
+        flotilla_brokered::Settings {
+            sweep_every: SWEEP,
+            ..brokered::settings("sqs+dynamodb", config)?
+        },
     );
     Ok(Ports::of(&Arc::new(queue), services))
 }
@@ -51,6 +61,7 @@ async fn connect(config: &Config) -> Result<Services, Failure> {
         table: config.queue.prefix.clone(),
         max_payload: config.queue.max_payload,
         events: events::wanted(config),
+        tidy_every: TIDY,
         ..dynamo::Settings::default()
     };
     let large = blobs::open(config).await?; // what is too large for a message waits there

@@ -1,9 +1,15 @@
 //! Who is there, who shall drain, and which cron entry fired when.
 
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use async_trait::async_trait;
+use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use flotilla_core::clock::{Timestamp, from_micros};
+use flotilla_core::clock::{SharedTime, Timestamp, after, from_micros};
 use flotilla_core::fleet::{Fleet, Orders, WorkerInfo};
 use flotilla_core::ids::WorkerId;
 use flotilla_core::queue::QueueError;
@@ -16,6 +22,37 @@ use crate::connect::failed;
 const PARTITION: &str = "fleet";
 /// How long a worker that said nothing more is kept, in seconds.
 const FORGOTTEN: i64 = 86_400;
+
+/// Keeps the date of an answer (RFC 9110, 6.6.1).
+#[derive(Clone, Debug, Default)]
+struct Dated(Arc<Mutex<Option<String>>>);
+
+impl Dated {
+    /// It counts whole seconds that have begun.
+    fn read(&self) -> Option<SharedTime> {
+        const HALF: Duration = Duration::from_millis(500);
+        let date = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let begun = jiff::fmt::rfc2822::parse(&date).ok()?.timestamp();
+        Some(SharedTime { at: after(begun, HALF), within: HALF })
+    }
+}
+
+impl Intercept for Dated {
+    fn name(&self) -> &'static str {
+        "Dated"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let date = context.response().headers().get("date").map(str::to_owned);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        Ok(())
+    }
+}
 
 fn worker(id: &WorkerId) -> String {
     format!("worker#{id}")
@@ -43,6 +80,16 @@ impl Fleet for Dynamo {
         let new = call.send().await.map_err(|error| failed("a heartbeat", error))?;
         let drain = new.attributes.as_ref().and_then(|item| item.get("drain"));
         Ok(Orders { drain: drain.and_then(|flag| flag.as_bool().ok()).copied().unwrap_or(false) })
+    }
+
+    /// DynamoDB tells no time, but each of its answers bears a date.
+    async fn time(&self) -> Result<Option<SharedTime>, QueueError> {
+        let dated = Dated::default();
+        let call = self.db.client.get_item().table_name(&self.db.table);
+        let call =
+            call.set_key(Some(key(PARTITION, "time"))).customize().interceptor(dated.clone());
+        call.send().await.map_err(|error| failed("a look at the clock", error))?;
+        Ok(dated.read())
     }
 
     async fn leave(&self, id: &WorkerId) -> Result<(), QueueError> {
@@ -102,5 +149,22 @@ impl Fleet for Dynamo {
             Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(()),
             Err(error) => Err(failed("recording a firing", error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_right_to_half_a_second() {
+        let dated = Dated::default();
+        assert_eq!(dated.read(), None);
+        *dated.0.lock().unwrap() = Some("Sun, 06 Nov 1994 08:49:37 GMT".to_owned());
+        let told = dated.read().unwrap();
+        assert_eq!(told.at, from_micros(784_111_777_500_000));
+        assert_eq!(told.within, Duration::from_millis(500));
+        *dated.0.lock().unwrap() = Some("yesterday".to_owned());
+        assert_eq!(dated.read(), None);
     }
 }

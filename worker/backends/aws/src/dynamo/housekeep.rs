@@ -1,6 +1,8 @@
 //! What time does to jobs by itself: due, rescued, expired, swept, pruned.
 
-use flotilla_core::clock::{Timestamp, after, before};
+use std::sync::atomic::Ordering;
+
+use flotilla_core::clock::{Timestamp, after, before, from_micros};
 use flotilla_core::ids::{JobId, WorkerId};
 use flotilla_core::queue::{AttemptError, HousekeepPolicy, Housekeeping, QueueError};
 use flotilla_core::state::{Event, State};
@@ -45,6 +47,9 @@ impl Dynamo {
             }
         }
         self.sweep(swept, now).await?;
+        if self.is_tidy(now) {
+            return Ok(done);
+        }
 
         let late = self.until(&lanes, Index::Late, |lane| lane.to_owned(), now, most).await?;
         let calls: Vec<_> =
@@ -66,7 +71,16 @@ impl Dynamo {
             over.iter().enumerate().map(|(at, id)| self.prune(at, *id, policy, now)).collect();
         let pruned = gather(self.db.parallel, calls).await?;
         done.pruned = pruned.into_iter().filter(|yes| *yes).count() as u64;
+        if over.len() < most {
+            self.tidied.store(now.as_microsecond(), Ordering::Relaxed);
+        }
         Ok(done)
+    }
+
+    /// Whether it was tidied up just now, and completely.
+    fn is_tidy(&self, now: Timestamp) -> bool {
+        let tidied = from_micros(self.tidied.load(Ordering::Relaxed));
+        tidied <= now && now < after(tidied, self.tidy_every)
     }
 
     /// Jobs whose moment of this sort has come, earliest first.

@@ -70,7 +70,8 @@ mod tx;
 mod walk;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
@@ -100,6 +101,9 @@ pub struct Settings {
     pub count_most: u64,
     /// Every end is marked as not yet told, for `Outbox`.
     pub events: bool,
+    /// What only tidies up is looked for no more often than this: each look is paid for. What is
+    /// due and whose worker is gone is looked for each time.
+    pub tidy_every: Duration,
 }
 
 impl Default for Settings {
@@ -111,6 +115,7 @@ impl Default for Settings {
             parallel: 32,
             count_most: 100_000,
             events: false,
+            tidy_every: Duration::ZERO,
         }
     }
 }
@@ -135,6 +140,9 @@ pub struct Dynamo {
     turns: Vec<Mutex<()>>,
     /// The last claim met others that took the same jobs.
     rivals: AtomicBool,
+    tidy_every: Duration,
+    /// When this process last tidied up.
+    tidied: AtomicI64,
     wakes: watch::Sender<u64>,
     changes: watch::Sender<u64>,
 }
@@ -154,6 +162,8 @@ impl Dynamo {
                 ordering: true,
             },
             db: Db::new(Client::new(config), settings.table, settings.parallel, rng),
+            tidy_every: settings.tidy_every,
+            tidied: AtomicI64::new(i64::MIN),
             bounds: Bounds {
                 max_payload,
                 count_most: settings.count_most,
