@@ -79,9 +79,9 @@ impl Handler<CaptionParse> for CaptionHandler {
             )));
         }
         let local = caption::parse(&job.0);
-        Ok(match &self.model {
+        match &self.model {
             Some(model) => flotilla_models::caption::refine(model, cx, &job.0, local).await,
-            None => local,
-        })
+            None => Ok(local),
+        }
     }
 }

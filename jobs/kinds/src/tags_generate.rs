@@ -196,8 +196,13 @@ impl TagsHandler {
     }
 
     /// What the model adds; without an answer the tags stay as they are.
-    async fn refined(&self, job: &TagsGenerate, local: Tagging, cx: &JobContext) -> Tagging {
-        let Some(model) = &self.asked else { return local };
+    async fn refined(
+        &self,
+        job: &TagsGenerate,
+        local: Tagging,
+        cx: &JobContext,
+    ) -> Result<Tagging, JobError> {
+        let Some(model) = &self.asked else { return Ok(local) };
         let (mut shown, mut problem) = (None, None);
         if let Some(source) = job.image.as_ref().filter(|_| model.sees()) {
             match self.picture(source, cx).await {
@@ -213,12 +218,12 @@ impl TagsHandler {
             most: usize::from(job.limit.unwrap_or(USUAL_TAGS)),
         };
         let seen = shown.is_some();
-        let mut told = flotilla_models::tags::refine(model, cx, &post, shown, local).await;
+        let mut told = flotilla_models::tags::refine(model, cx, &post, shown, local).await?;
         if seen && told.mode == Mode::Model {
             told.notes.retain(|note| note != NOT_SEEN);
         }
         told.notes.extend(problem);
-        told
+        Ok(told)
     }
 
     async fn model(&self, tenant: &Tenant, name: &str) -> Result<Arc<Model>, JobError> {
@@ -278,7 +283,7 @@ impl Handler<TagsGenerate> for TagsHandler {
             })
             .await?
         };
-        Ok(TagsResult { tagging: self.refined(&job, tagging, cx).await, labels })
+        Ok(TagsResult { tagging: self.refined(&job, tagging, cx).await?, labels })
     }
 }
 

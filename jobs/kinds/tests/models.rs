@@ -68,6 +68,7 @@ async fn endpoint() -> (Model, Asked, tokio::task::JoinHandle<()>) {
         retries: 2,
         max_wait: Duration::ZERO,
         pause: Duration::from_secs(60),
+        wait_for_payment: true,
         max_output_tokens: 500,
         max_answer: 65_536,
         tokens_per_day: 100_000,
@@ -96,7 +97,7 @@ async fn captions_and_tags_get_better_by_a_model_that_answers_over_http() {
     let cx = context();
     let text = "Carried my Velora tote all day, in love";
     let request = Request { text: text.to_owned(), ..Request::default() };
-    let told = caption::refine(&model, &cx, &request, parse(&request)).await;
+    let told = caption::refine(&model, &cx, &request, parse(&request)).await.unwrap();
     assert_eq!(told.mode, Mode::Model, "{:?}", told.notes);
     assert!(
         told.products.iter().any(|p| p.brand.as_deref() == Some("Velora")),
@@ -111,7 +112,7 @@ async fn captions_and_tags_get_better_by_a_model_that_answers_over_http() {
         &Context::default(),
     );
     let image = Image { media_type: "image/png", bytes: bytes::Bytes::from_static(b"\x89PNG") };
-    let told = tags::refine(&model, &cx, &post, Some(image), local).await;
+    let told = tags::refine(&model, &cx, &post, Some(image), local).await.unwrap();
     assert_eq!(told.mode, Mode::Model, "{:?}", told.notes);
     assert!(told.tags.iter().any(|tag| tag.tag == "totebag"), "{:?}", told.tags);
     assert!(told.tags.iter().all(|tag| tag.tag != "nsfw"));
@@ -131,7 +132,7 @@ async fn an_endpoint_that_is_not_there_leaves_the_local_result() {
     _ = server.await;
     let request = Request { text: "so happy with my bag".to_owned(), ..Request::default() };
     let local = parse(&request);
-    let told = caption::refine(&model, &context(), &request, local.clone()).await;
+    let told = caption::refine(&model, &context(), &request, local.clone()).await.unwrap();
     assert_eq!(told.mode, Mode::Local);
     assert_eq!(told.sentiment, local.sentiment);
     assert!(

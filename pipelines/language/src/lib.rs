@@ -11,6 +11,7 @@ pub mod entities;
 mod hash;
 pub mod keyphrases;
 pub mod language;
+pub mod names;
 pub mod platform;
 pub mod prices;
 pub mod products;

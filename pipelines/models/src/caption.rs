@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use flotilla_core::JobContext;
+use flotilla_core::{JobContext, JobError};
 use flotilla_language::caption::{Caption, Cta, Mode, Product, Request, Variant};
 use flotilla_language::cta;
 use flotilla_language::products::Mentioned;
@@ -54,7 +54,15 @@ it asks readers to do, each with the words that ask.";
 
 /// Asks the model about a caption and merges what it says. Without an answer the caption comes
 /// back as it is, with a note that says why.
-pub async fn refine(model: &Model, cx: &JobContext, request: &Request, local: Caption) -> Caption {
+///
+/// # Errors
+/// `Snooze` while the model's account must be paid ([`Model::wait`]).
+pub async fn refine(
+    model: &Model,
+    cx: &JobContext,
+    request: &Request,
+    local: Caption,
+) -> Result<Caption, JobError> {
     let prompt = Prompt {
         name: "caption",
         task: TASK.to_owned(),
@@ -63,8 +71,11 @@ pub async fn refine(model: &Model, cx: &JobContext, request: &Request, local: Ca
         image: None,
     };
     match model.ask(cx, &prompt, check).await {
-        Ok(told) => merge(&request.text, local, told),
-        Err(declined) => declined_note(local, &declined),
+        Ok(told) => Ok(merge(&request.text, local, told)),
+        Err(declined) => match model.wait(cx, &declined) {
+            Some(wait) => Err(wait),
+            None => Ok(declined_note(local, &declined)),
+        },
     }
 }
 

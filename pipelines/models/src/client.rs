@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_core::cells::CellWrite;
-use flotilla_core::{Call, JobContext, LimitKey, Timestamp};
+use flotilla_core::{Call, JobContext, JobError, LimitKey, Timestamp};
 use serde::de::DeserializeOwned;
 
 use crate::answer::{Completion, Failure, Said, typed};
@@ -29,7 +29,15 @@ pub enum Declined {
         "the day's budget for the model is spent (models.tokens_per_day, models.money_per_day)"
     )]
     Budget,
-    /// Nothing is paid for any more, or the key does not hold.
+    /// Nothing is paid for any more. It is left alone until then.
+    #[error("the model's account must be paid: {why}")]
+    Unpaid {
+        /// What the endpoint says.
+        why: String,
+        /// When it is asked again.
+        until: Timestamp,
+    },
+    /// The key does not hold, or the endpoint may not be asked.
     #[error("the model's account refuses: {0}; mend the account or models.key")]
     Account(String),
     /// It does not want to answer.
@@ -81,6 +89,21 @@ impl Model {
         self.settings.vision_model.is_some()
     }
 
+    /// The error of a job that waits until the account is paid; nothing when the local result is
+    /// to stand. Jobs come back over the length of one pause, so that the first finds out alone.
+    #[must_use]
+    pub fn wait(&self, cx: &JobContext, declined: &Declined) -> Option<JobError> {
+        let Declined::Unpaid { until, .. } = declined else { return None };
+        let spread =
+            cx.id.to_string().bytes().fold(0_u64, |sum, b| sum * 31 % 9_973 + u64::from(b))
+                % self.settings.pause.as_secs().max(1);
+        let later = until.as_second().saturating_add_unsigned(spread);
+        self.settings.wait_for_payment.then(|| JobError::Snooze {
+            until: Timestamp::from_second(later).unwrap_or(*until),
+            reason: format!("{declined}; mend the account, then the jobs go on by themselves"),
+        })
+    }
+
     /// Asks, and reads the answer into `T`, which must refuse fields it does not know. `check` may
     /// find more that is wrong; a wrong answer is mended once.
     ///
@@ -104,6 +127,9 @@ impl Model {
         }
         if let Some(why) = self.read(cx, &self.pause_key()).await {
             return Err(Declined::Paused(String::from_utf8_lossy(&why).into_owned()));
+        }
+        if let Some(declined) = self.unpaid(cx).await {
+            return Err(declined);
         }
         let mut wrong: Option<(String, String)> = None;
         for _ in 0..2 {
@@ -164,10 +190,7 @@ impl Model {
             match turn {
                 Turn::Said(said) => return Ok(said),
                 Turn::No(declined) => {
-                    if let Declined::Account(why) = &declined {
-                        self.pause(cx, why, settings.pause).await;
-                    }
-                    return Err(declined);
+                    return Err(self.left_alone(cx, declined).await);
                 }
                 Turn::Again(why, after) => {
                     let wait = after.unwrap_or(FIRST_WAIT * 2u32.pow(attempt.min(8)));
@@ -245,8 +268,10 @@ impl Model {
             why = format!("{why}: {}", said.replace(key, "***"));
         }
         let turn = match answer.status {
+            _ if answer.status == 402 || failure.is_billing() => {
+                Turn::No(Declined::Unpaid { why, until: Timestamp::UNIX_EPOCH })
+            }
             401 | 403 => Turn::No(Declined::Account(why)),
-            _ if failure.is_billing() => Turn::No(Declined::Account(why)),
             408 | 409 | 425 | 429 | 500.. => Turn::Again(why, after),
             _ => Turn::No(Declined::Unanswered(why)),
         };
@@ -255,6 +280,42 @@ impl Model {
 
     fn pause_key(&self) -> String {
         format!("models/pause/{}/{}", self.settings.host(), self.settings.model)
+    }
+
+    fn unpaid_key(&self) -> String {
+        format!("models/unpaid/{}", self.settings.host())
+    }
+
+    /// Whether somebody of the fleet has found the account unpaid of late.
+    async fn unpaid(&self, cx: &JobContext) -> Option<Declined> {
+        let cells = cx.cells.read(&[self.unpaid_key()], cx.clock.now()).await.ok()?;
+        let cell = cells.into_iter().next()??;
+        let why = String::from_utf8_lossy(&cell.value).into_owned();
+        Some(Declined::Unpaid { why, until: cell.expires_at.unwrap_or_else(|| cx.clock.now()) })
+    }
+
+    /// Leaves an endpoint alone whose account refuses, and says so where somebody looks.
+    async fn left_alone(&self, cx: &JobContext, declined: Declined) -> Declined {
+        let wait = self.settings.pause.max(Duration::from_secs(1));
+        match declined {
+            Declined::Unpaid { why, .. } => {
+                let why = short(&why);
+                tracing::error!(
+                    host = self.settings.host(),
+                    "the model's account must be paid: {why}"
+                );
+                self.put(cx, self.unpaid_key(), why.clone().into(), wait).await;
+                let end = cx.clock.now().as_second().saturating_add_unsigned(wait.as_secs());
+                let until = Timestamp::from_second(end).unwrap_or(Timestamp::MAX);
+                Declined::Unpaid { why, until }
+            }
+            Declined::Account(why) => {
+                tracing::error!(host = self.settings.host(), "the model's account refuses: {why}");
+                self.pause(cx, &why, self.settings.pause).await;
+                Declined::Account(why)
+            }
+            other => other,
+        }
     }
 
     async fn read(&self, cx: &JobContext, key: &str) -> Option<Bytes> {

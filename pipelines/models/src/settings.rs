@@ -23,6 +23,8 @@ pub struct Settings {
     pub max_wait: Duration,
     /// How long a broken endpoint is left alone.
     pub pause: Duration,
+    /// Whether jobs wait while the account must be paid; else they get the local result.
+    pub wait_for_payment: bool,
     /// Longest answer, in tokens.
     pub max_output_tokens: u32,
     /// Longest answer, in bytes.
@@ -75,6 +77,7 @@ impl Default for Settings {
             retries: 2,
             max_wait: Duration::ZERO,
             pause: Duration::from_secs(60),
+            wait_for_payment: true,
             max_output_tokens: 500,
             max_answer: 64 * 1024,
             tokens_per_day: 0,

@@ -1,7 +1,7 @@
 //! What a model adds to the tags of a post: more tags, the kind of content, and what a picture
 //! shows.
 
-use flotilla_core::JobContext;
+use flotilla_core::{JobContext, JobError};
 use flotilla_language::caption::Mode;
 use flotilla_language::platform::Platform;
 use flotilla_language::tags::{Tagging, suggest};
@@ -47,13 +47,16 @@ const LONGEST_ALT: usize = 250;
 
 /// Asks the model about a post and merges what it says. Without an answer the tags come back as
 /// they are, with a note that says why.
+///
+/// # Errors
+/// `Snooze` while the model's account must be paid ([`Model::wait`]).
 pub async fn refine(
     model: &Model,
     cx: &JobContext,
     post: &Post<'_>,
     image: Option<Image>,
     mut local: Tagging,
-) -> Tagging {
+) -> Result<Tagging, JobError> {
     let shown = image.is_some();
     let prompt = Prompt {
         name: "tags",
@@ -63,11 +66,14 @@ pub async fn refine(
         image,
     };
     match model.ask(cx, &prompt, check).await {
-        Ok(told) => merge(post, shown, local, told),
-        Err(declined) => {
-            note(&mut local, &declined);
-            local
-        }
+        Ok(told) => Ok(merge(post, shown, local, told)),
+        Err(declined) => match model.wait(cx, &declined) {
+            Some(wait) => Err(wait),
+            None => {
+                note(&mut local, &declined);
+                Ok(local)
+            }
+        },
     }
 }
 

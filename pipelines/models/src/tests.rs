@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use flotilla_core::clock::ManualClock;
-use flotilla_core::{CpuPool, JobContext, JobId, Kind};
+use flotilla_core::clock::{Clock, ManualClock};
+use flotilla_core::{CpuPool, JobContext, JobError, JobId, Kind};
 use flotilla_language::caption::{Caption, Mode, Request, parse};
 use flotilla_language::sentiment::Label;
 use serde_json::{Value, json};
@@ -71,6 +71,10 @@ fn bench(settings: Settings, answers: Vec<Result<Answer, NoAnswer>>) -> Bench {
 
 impl Bench {
     async fn read(&self, text: &str) -> Caption {
+        self.try_read(text).await.unwrap()
+    }
+
+    async fn try_read(&self, text: &str) -> Result<Caption, JobError> {
         let request = Request { text: text.to_owned(), ..Request::default() };
         refine(&self.model, &self.cx, &request, parse(&request)).await
     }
@@ -116,8 +120,7 @@ async fn every_sort_of_bad_answer_ends_in_the_local_result_with_the_reason() {
     against["score"] = json!(0.9);
     let refusal = json!({"choices": [{"message": {"refusal": "no"}, "finish_reason": "stop"}]});
     let cut = json!({"choices": [{"message": {"content": "{\"senti"}, "finish_reason": "length"}]});
-    let quota =
-        json!({"error": {"code": "insufficient_quota", "message": "sk-marked-key has no credit"}});
+    let leak = json!({"error": {"message": "sk-marked-key is no key"}});
     let bad = |answer: &Value| vec![says(answer), says(answer)];
     type Case<'a> = (&'a str, Vec<Result<Answer, NoAnswer>>, usize);
     let cases: Vec<Case<'_>> = vec![
@@ -126,7 +129,7 @@ async fn every_sort_of_bad_answer_ends_in_the_local_result_with_the_reason() {
         ("cannot be used", bad(&against), 2),
         ("cannot be used", vec![status(200, &[], cut.clone()), status(200, &[], cut)], 2),
         ("refused to answer", vec![status(200, &[], refusal)], 1),
-        ("account refuses", vec![status(429, &[], quota)], 1),
+        ("account refuses", vec![status(403, &[], leak)], 1),
         ("account refuses", vec![status(401, &[], json!({}))], 1),
         ("HTTP 400", vec![status(400, &[], json!({"error": {"message": "bad"}}))], 1),
         ("did not answer", vec![status(500, &[], json!({})), status(429, &[], json!({}))], 3),
@@ -188,6 +191,48 @@ async fn the_same_question_is_asked_once_and_a_broken_endpoint_left_alone_for_a_
     bench.clock.advance(Duration::from_secs(61));
     bench.script.answers.lock().unwrap().push_back(says(&good));
     assert_eq!(bench.read("a third caption").await.mode, Mode::Model);
+}
+
+/// What an endpoint says whose account has run dry, in the words of several of them.
+fn unpaid() -> Vec<Result<Answer, NoAnswer>> {
+    let quota = json!({"error": {"code": "insufficient_quota", "message": "sk-marked-key: pay"}});
+    let balance = json!({"error": {"message": "Insufficient Balance"}});
+    vec![status(429, &[("retry-after", "1")], quota), status(402, &[], balance)]
+}
+
+#[tokio::test]
+async fn while_the_account_must_be_paid_jobs_wait_and_one_asks_again_after_each_pause() {
+    for answer in unpaid() {
+        let bench = bench(Settings::default(), vec![answer]);
+        let now = bench.clock.now();
+        for text in [TEXT, "another caption"] {
+            let JobError::Snooze { until, reason } = bench.try_read(text).await.unwrap_err() else {
+                panic!("it does not wait")
+            };
+            let seconds = until.as_second() - now.as_second();
+            assert!((60..120).contains(&seconds), "{seconds}");
+            assert!(reason.contains("must be paid") && !reason.contains("sk-marked"), "{reason}");
+        }
+        assert_eq!(bench.asked(), 1);
+        // Paid: the first that comes back is answered, and so are the others.
+        bench.clock.advance(Duration::from_secs(61));
+        let good = told(json!([]), json!([]));
+        bench.script.answers.lock().unwrap().extend([says(&good), says(&good)]);
+        assert_eq!(bench.read(TEXT).await.mode, Mode::Model);
+        assert_eq!(bench.read("another caption").await.mode, Mode::Model);
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_want_to_wait_for_payment_gets_the_local_result() {
+    let settings = Settings { wait_for_payment: false, ..Settings::default() };
+    let bench = bench(settings, unpaid());
+    for _ in 0..2 {
+        let caption = bench.read(TEXT).await;
+        assert_eq!(caption.mode, Mode::Local);
+        assert!(caption.notes.last().unwrap().contains("must be paid"), "{:?}", caption.notes);
+    }
+    assert_eq!(bench.asked(), 1);
 }
 
 #[tokio::test]

@@ -40,8 +40,8 @@ ROWS = [
         ("lingua_word-pairs", .925, .88, "learned from")]],
     (19, "products", "ner/wnut17_test", "ner", "eval_ner", ["--types", "product"], "F1", .163, .17, "product"),
     (19, "products", "ner/wnut17_test", "ner", "eval_ner", [], "F1", .419, .32, "all types"),
-    (19, "products", "ner/wnut17_dev", "ner", "eval_ner", ["--types", "product"], "F1", None, None, "product, dev"),
-    (19, "products", "ner/wnut17_dev", "ner", "eval_ner", [], "F1", None, None, "all types, dev"),
+    (19, "products", "ner/wnut17_dev", "ner", "eval_ner", ["--types", "product"], "F1", None, None, "product, dev, learned from"),
+    (19, "products", "ner/wnut17_dev", "ner", "eval_ner", [], "F1", None, None, "all types, dev, learned from"),
     (19, "products", "ner/caption_products", "ner", "eval_ner", ["--types", "product"], "overlapF1", None, None, "captions"),
     *[(13, "tags", f"keywords/{s}", "keywords", "eval_keywords", [], "F1@10", a, d, "")
       for s, a, d in [("inspec", .245, .265), ("semeval2017", .263, .285), ("www", .111, .125), ("kdd", .111, .125),

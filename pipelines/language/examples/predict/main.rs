@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         "keyphrase_measures" => keyphrases::measured,
         "product_query" => products::query,
         "ner" => products::names,
+        "name_features" => products::name_features,
         other => return usage(&format!("no scorer is called {other}")),
     };
     ended(&file, run(&file, predict))

@@ -3,7 +3,9 @@
 //! The scorer for names knows more kinds than products: a brand alone is a corporation there.
 
 use flotilla_language::caption::{Product, Request, parse};
+use flotilla_language::names;
 use flotilla_language::products::Mentioned;
+use flotilla_language::span::{Offsets, Span};
 use serde_json::{Value, json};
 
 fn products(case: &Value) -> (String, Vec<Product>) {
@@ -27,19 +29,34 @@ pub(super) fn query(case: &Value) -> Value {
     json!({"id": case["id"], "products": products})
 }
 
-/// Names by kind, as ranges of characters. A colour or size around the name is no part of it.
+/// Names by kind, as ranges of characters: the named products of the caption, then what the names
+/// model finds beside them.
 pub(super) fn names(case: &Value) -> Value {
-    let (_, found) = products(case);
-    let entities: Vec<Value> = found
+    let (text, found) = products(case);
+    let offsets = Offsets::new(&text);
+    let named = |p: &&Product| p.mentioned == Mentioned::Named;
+    let products: Vec<Span> = found.iter().filter(named).map(|p| p.span).collect();
+    let apart = |span: &Span| {
+        products.iter().all(|p| span.byte[1] <= p.byte[0] || p.byte[1] <= span.byte[0])
+    };
+    let names = names::find(&text).into_iter().map(|n| (offsets.span(n.range), n.kind));
+    let others = names.filter(|(span, _)| apart(span));
+    let entities: Vec<Value> = products
         .iter()
-        .filter_map(|p| {
-            let kind = match p.mentioned {
-                Mentioned::Named => "product",
-                Mentioned::Brand => "corporation",
-                Mentioned::Thing | Mentioned::Deictic => return None,
-            };
-            Some(json!({"start": p.span.char[0], "end": p.span.char[1], "type": kind}))
-        })
+        .map(|span| (*span, names::Kind::Product))
+        .chain(others)
+        .map(|(span, kind)| json!({"start": span.char[0], "end": span.char[1], "type": kind}))
         .collect();
     json!({"id": case["id"], "entities": entities})
+}
+
+/// What the names model sees: for each token its range in characters and its hashes.
+pub(super) fn name_features(case: &Value) -> Value {
+    let text = case["text"].as_str().unwrap_or_default();
+    let offsets = Offsets::new(text);
+    let tokens: Vec<Value> = names::features(text)
+        .into_iter()
+        .map(|(range, hashes)| json!([offsets.span(range).char, hashes]))
+        .collect();
+    json!({"id": case["id"], "tokens": tokens})
 }

@@ -65,6 +65,7 @@ pub(crate) fn tags(file: &str, options: &Options) -> Result<(), Failure> {
             account: account.as_deref(),
         }))
     });
+    let most = options.get("most").map(str::parse).transpose()?.unwrap_or(30);
     for row in rows(file)? {
         let (caption, account) = (text(&row, "text"), account(&row));
         let post = Post {
@@ -73,7 +74,7 @@ pub(crate) fn tags(file: &str, options: &Options) -> Result<(), Failure> {
             account: account.as_deref(),
             ..Post::default()
         };
-        let context = Context { history: history.as_ref(), most: 30, ..Context::default() };
+        let context = Context { history: history.as_ref(), most, ..Context::default() };
         let told = generate(&post, &context);
         // Without a platform the tags are read as words: as the history writes them.
         let query = Query { text: &caption, account: account.as_deref() };
@@ -87,7 +88,8 @@ pub(crate) fn tags(file: &str, options: &Options) -> Result<(), Failure> {
                 words.iter().find(|w| plain(&w.tag) == plain(&t.tag)).map_or(&*t.tag, |w| &*w.tag)
             })
             .collect();
-        println!("{}", json!({"id": row["id"], "keywords": keywords}));
+        let reasons: Vec<Value> = told.tags.iter().map(|t| json!([t.score, t.reason])).collect();
+        println!("{}", json!({"id": row["id"], "keywords": keywords, "reasons": reasons}));
     }
     Ok(())
 }

@@ -38,24 +38,45 @@ pub struct Keyphrase {
 /// English. Only the first few thousand words are read.
 #[must_use]
 pub fn extract(text: &str, skip: &[Range<usize>], language: &str, most: usize) -> Vec<Keyphrase> {
-    let mut scored: Vec<(f32, Candidate)> = candidates_of(text, skip, language)
-        .into_iter()
-        .map(|candidate| (rank::score(&candidate.measures), candidate))
-        .collect();
+    best(text, &candidates_of(text, skip, language), most, rank::score)
+}
+
+/// The same, and in another order, with a score of its own for each.
+pub(crate) fn extract_both(
+    text: &str,
+    skip: &[Range<usize>],
+    language: &str,
+    most: usize,
+    other: impl Fn(&[f32; MEASURES]) -> f32,
+) -> [Vec<Keyphrase>; 2] {
+    let candidates = candidates_of(text, skip, language);
+    [best(text, &candidates, most, rank::score), best(text, &candidates, most, other)]
+}
+
+fn best(
+    text: &str,
+    candidates: &[Candidate],
+    most: usize,
+    score: impl Fn(&[f32; MEASURES]) -> f32,
+) -> Vec<Keyphrase> {
+    let mut scored: Vec<(f32, &Candidate)> =
+        candidates.iter().map(|candidate| (score(&candidate.measures), candidate)).collect();
     scored.sort_by(|a, b| {
         b.0.total_cmp(&a.0)
             .then_with(|| a.1.range.start.cmp(&b.1.range.start))
             .then_with(|| a.1.range.end.cmp(&b.1.range.end))
     });
-    let mut chosen: Vec<Keyphrase> = Vec::new();
+    let mut chosen: Vec<Keyphrase> = Vec::with_capacity(most.min(scored.len()));
+    let mut known: Vec<String> = Vec::with_capacity(chosen.capacity());
     for (score, candidate) in scored {
         if chosen.len() >= most {
             break;
         }
         let text = on_one_line(&text[candidate.range.clone()]);
-        let known = |k: &Keyphrase| k.text.to_lowercase() == text.to_lowercase();
-        if !chosen.iter().any(known) {
-            chosen.push(Keyphrase { text, score, range: candidate.range });
+        let lower = text.to_lowercase();
+        if !known.contains(&lower) {
+            known.push(lower);
+            chosen.push(Keyphrase { text, score, range: candidate.range.clone() });
         }
     }
     chosen

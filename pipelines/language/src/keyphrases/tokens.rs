@@ -132,10 +132,17 @@ impl Reader {
             self.apart = true;
             return;
         }
-        let asks = hash(&self.lower.replace('\'', "’"));
-        let mut weight = stop.weight(asks);
-        let letters = word.chars().filter(|c| c.is_alphabetic()).count();
-        let digit = word.chars().any(char::is_numeric);
+        let quoted = self.lower.contains('\'').then(|| self.lower.replace('\'', "’"));
+        let mut weight = stop.weight(hash(quoted.as_ref().unwrap_or(&self.lower)));
+        let ascii = word.is_ascii();
+        let letters = match ascii {
+            true => word.bytes().filter(u8::is_ascii_alphabetic).count(),
+            false => word.chars().filter(|c| c.is_alphabetic()).count(),
+        };
+        let digit = match ascii {
+            true => word.bytes().any(|b| b.is_ascii_digit()),
+            false => word.chars().any(char::is_numeric),
+        };
         let wide = word.chars().next().is_some_and(|c| unspaced(c).is_some());
         if (length < 2 && !wide)
             || (length < 3 && weight == Weight::Full && letters == length && word == lower && !wide)
@@ -145,7 +152,10 @@ impl Reader {
         if wide && (length < 2 || word.chars().all(|c| unspaced(c) == Some(Wide::Hiragana))) {
             weight = Weight::None;
         }
-        let upper = word.chars().filter(|c| c.is_uppercase()).count();
+        let upper = match ascii {
+            true => word.bytes().filter(u8::is_ascii_uppercase).count(),
+            false => word.chars().filter(|c| c.is_uppercase()).count(),
+        };
         out.push(Token {
             stem: hash(singular(lower)),
             weight,

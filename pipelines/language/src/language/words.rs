@@ -9,7 +9,7 @@ use crate::hash::WordHasher;
 
 /// Languages that vote, and the words that vote for them. A word may stand in several rows: its
 /// vote then counts for each. Chosen by hand among the commonest words of each language.
-const WORDS: [(&str, &str); 18] = [
+const WORDS: [(&str, &str); 19] = [
     (
         "en",
         "the and you your for with this that from have are was our all new now get my is it of \
@@ -120,6 +120,15 @@ const WORDS: [(&str, &str); 18] = [
         "cs",
         "a je to se na v že s do i o jako za ale pro jsem jsou tak od po by si už jen nebo co \
             být může který které ve když",
+    ),
+    // Hindi in Latin letters; words that other languages know are left out.
+    (
+        "hi",
+        "hai hain nahi nahin kya kyu kyun mein hum tum aap bhi aur yeh woh raha rahi rahe hota hoti \
+            hoga hogi karna karne karo karta karte kiya diya gaya gayi bhai yaar acha accha achha \
+            bahut bohot kuch koi phir agar lekin magar abhi toh mera meri mujhe teri tujhe apna \
+            apni apne uska uski iska iski kaise kahan kitna wala wali wale liye pyar pyaar zindagi \
+            dost saath baat ghar haan hona kaun inke unke hamare hamara tumhara aapka aapke",
     ),
 ];
 

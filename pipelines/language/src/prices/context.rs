@@ -239,7 +239,12 @@ impl Scan<'_, '_> {
         let was = number.from > 0
             && has_cue(&self.tokens[number.from - 1], Cue::Was)
             && between.clone().any(|at| has_cue(&self.tokens[at], Cue::Now));
-        (sum || arrow || was) && !line && next.value < number.value
+        // "de 199 por 99 reais"
+        let from_to = between.len() == 1
+            && matches!(self.text(number.to), "por" | "to" | "auf" | "voor" | "a" | "à")
+            && number.from > 0
+            && matches!(self.text(number.from - 1), "de" | "from" | "von" | "van" | "da");
+        (sum || arrow || was || from_to) && !line && next.value < number.value
     }
 
     /// "price: 45", "💰41500", "giá 120k".

@@ -196,7 +196,8 @@ pub(crate) fn find_in(text: &str, words: &[Word], hints: &Hints<'_>) -> Findings
     }
     let text = cut(text);
     let folded = Folded::new(text);
-    let tokens = lex(&folded, languages_of(language), &positions(&folded, hints.excluded));
+    let languages = languages_of(language) | told_by_signs(text);
+    let tokens = lex(&folded, languages, &positions(&folded, hints.excluded));
     let scan = Scan { folded: &folded, tokens: &tokens, strictness: Strictness::Caption, language };
     if !tokens.iter().any(may_matter) {
         return Findings::default();
@@ -294,6 +295,14 @@ fn cut(text: &str) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+/// Languages that a currency sign tells where the words are too few.
+fn told_by_signs(text: &str) -> Languages {
+    const SIGNS: [(&str, &str); 5] =
+        [("R$", "pt"), ("z\u{142}", "pl"), ("\u{20ba}", "tr"), ("\u{20ab}", "vi"), ("Rp", "id")];
+    let stands = |sign: &str| memchr::memmem::find(text.as_bytes(), sign.as_bytes()).is_some();
+    SIGNS.iter().filter(|(sign, _)| stands(sign)).fold(0, |all, (_, code)| all | language_bit(code))
 }
 
 /// The languages whose words are known: the text's own, English, and those with their own script.

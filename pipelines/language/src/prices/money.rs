@@ -359,9 +359,12 @@ impl Scan<'_, '_> {
 
     /// Amounts named without a number: "dollars", "人民币".
     pub(super) fn bare(&self, taken: &[Money]) -> Vec<(usize, Target, Option<u8>)> {
-        let free = |at: &usize| !taken.iter().any(|m| (m.from..m.to).contains(at));
+        let mut used = vec![false; self.tokens.len()];
+        for money in taken {
+            used[money.from..money.to].fill(true);
+        }
         (0..self.tokens.len())
-            .filter(free)
+            .filter(|at| !used[*at])
             .filter_map(|at| {
                 let text = self.text(at);
                 let syllable =

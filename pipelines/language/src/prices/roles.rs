@@ -77,7 +77,12 @@ impl Scan<'_, '_> {
             && matches!(self.text(at - 1), "x" | "×" | "fois" | "vezes" | "*")
             && self.tokens[at - 2].figure().is_some_and(|f| f.whole <= 2 && f.fraction == 0);
         let bundle_like = times && !link && self.gap(at) == Gap::None && self.text(at - 1) == "*";
-        let named = self.cue_before(price, floor, 4, Cue::Instalment)
+        // "12x de R$ 29 sem juros ou R$ 269": what follows "or" is another way to pay.
+        let or = |at: &usize| !matches!(self.text(*at), "ou" | "or" | "oder" | "o");
+        let named = self
+            .before(price, floor, 4)
+            .take_while(or)
+            .any(|at| has_cue(&self.tokens[at], Cue::Instalment))
             || self.cue_after(price, ceiling, 3, Cue::Instalment);
         (times && !bundle_like || named).then_some(Role::Instalment)
     }
@@ -158,7 +163,11 @@ impl Scan<'_, '_> {
             has_cue(&self.tokens[*at], Cue::Threshold)
                 || free_shipping && has_cue(&self.tokens[*at], Cue::Min)
         });
-        if cue.is_some_and(|at| at > 0 && has_cue(&self.tokens[at - 1], Cue::Off)) {
+        // "save over $30", but not "$20 off orders over $100".
+        let saved = |at: usize| {
+            at > 0 && has_cue(&self.tokens[at - 1], Cue::Off) && !self.text(at).contains("order")
+        };
+        if cue.is_some_and(saved) {
             return None;
         }
         let plus = self.mark(price.to, &['+']) && self.gap(price.to) == Gap::None;
@@ -204,7 +213,8 @@ impl Scan<'_, '_> {
         }
         for at in self.before(price, floor, 3) {
             let token = &self.tokens[at];
-            if has_cue(token, Cue::Max) || has_cue(token, Cue::Until) {
+            let named = self.text(at) == "max" && !self.max_of(at, price);
+            if !named && (has_cue(token, Cue::Max) || has_cue(token, Cue::Until)) {
                 return Some(Role::Max);
             }
             if has_cue(token, Cue::Min)
@@ -244,6 +254,12 @@ impl Scan<'_, '_> {
                 "or less" | "max" | "以下" | "以内" | "이하" | "미만" | "まで"
             ))
         .then_some(Role::Max)
+    }
+
+    /// "max $50" is a bound; "Pro Max 256 GB $999" and "Air Max $120" are names.
+    fn max_of(&self, at: usize, price: &Money) -> bool {
+        let named = at > 0 && matches!(self.text(at - 1), "pro" | "air" | "ultra" | "alpha");
+        at + 1 == price.from && !named
     }
 
     fn time(&self, price: &Money, floor: usize, ceiling: usize) -> Option<Role> {

@@ -203,7 +203,9 @@ impl<'t> Prose<'t> {
     /// Whether a word with a capital that nobody knows stands right before.
     fn surname(&self, mark: &Mark) -> bool {
         let Some(before) = mark.from.checked_sub(1) else { return false };
-        let known = self.marks.iter().any(|other| other.to == mark.from);
+        let here = self.marks.partition_point(|other| other.from < mark.from);
+        let near = self.marks[here.saturating_sub(LONGEST)..here].iter();
+        let known = near.rev().any(|other| other.to == mark.from);
         let word = &self.words[before];
         let plain = self.between(before, mark.from) == " " && !word.shouted && word.len() > 2;
         plain && !known && self.named_by_capital(before)

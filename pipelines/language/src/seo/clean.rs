@@ -1,5 +1,7 @@
 //! The prose of a caption: without signs of tags and names, links, emoji and line breaks.
 
+use std::borrow::Cow;
+
 use crate::entities::chars::is_emoji_part;
 use crate::entities::{Found, Kind};
 
@@ -75,14 +77,8 @@ fn inside(text: &str, found: &[Found], i: usize) -> bool {
 pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for piece in text.split(|c: char| c.is_whitespace() || c.is_control()) {
-        let mut word: String = piece
-            .chars()
-            .filter(|c| {
-                !matches!(c, '#' | '＃' | '@' | '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{fffd}')
-            })
-            .filter(|c| c.is_alphanumeric() || !is_emoji_part(*c))
-            .collect();
-        if word.contains("://") {
+        let word = shown(piece);
+        if word.is_empty() || word.contains("://") {
             continue;
         }
         let said = word.chars().any(char::is_alphanumeric);
@@ -92,12 +88,26 @@ pub(super) fn plain(text: &str) -> String {
         {
             continue;
         }
-        if !out.is_empty() && !word.is_empty() {
+        if !out.is_empty() {
             out.push(' ');
         }
-        out.push_str(&std::mem::take(&mut word));
+        out.push_str(&word);
     }
-    out.trim().to_owned()
+    out
+}
+
+/// A word without emoji, invisible signs and signs of tags and names.
+fn shown(piece: &str) -> Cow<'_, str> {
+    if piece.is_ascii() && memchr::memchr2(b'#', b'@', piece.as_bytes()).is_none() {
+        return Cow::Borrowed(piece);
+    }
+    let mut word = String::with_capacity(piece.len());
+    let sign = |c: &char| {
+        matches!(c, '#' | '＃' | '@' | '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{fffd}')
+    };
+    let kept = |c: &char| c.is_ascii() || c.is_alphanumeric() || !is_emoji_part(*c);
+    word.extend(piece.chars().filter(|c| !sign(c)).filter(kept));
+    Cow::Owned(word)
 }
 
 #[cfg(test)]

@@ -137,23 +137,30 @@ fn without_repeats(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut words: Vec<u64> = Vec::new();
     let mut seen: Vec<[u64; 3]> = Vec::new();
+    let (mut lower, mut fresh) = (String::new(), Vec::new());
     // Longer than any description: what follows is cut anyway.
     for piece in text.split(' ').take(80) {
         let from = words.len();
-        let lower: String = piece.to_lowercase();
+        lower.clear();
+        if piece.is_ascii() {
+            lower.push_str(piece);
+            lower.make_ascii_lowercase();
+        } else {
+            lower.push_str(&piece.to_lowercase());
+        }
         // As the readers of search engines part words: marks of vowels end one.
         let inner = |c: char| c == '_' || is_sound(c);
         words.extend(lower.split(|c| !inner(c)).filter(|w| !w.is_empty()).map(hash));
-        let fresh: Vec<[u64; 3]> = (from.saturating_sub(2)..words.len().saturating_sub(2))
-            .map(|i| [words[i], words[i + 1], words[i + 2]])
-            .collect();
+        fresh.clear();
+        let rows = from.saturating_sub(2)..words.len().saturating_sub(2);
+        fresh.extend(rows.map(|i| [words[i], words[i + 1], words[i + 2]]));
         let twice =
             fresh.iter().enumerate().any(|(i, t)| seen.contains(t) || fresh[..i].contains(t));
         if twice {
             words.truncate(from);
             continue;
         }
-        seen.extend(fresh);
+        seen.extend_from_slice(&fresh);
         if !out.is_empty() {
             out.push(' ');
         }
@@ -171,7 +178,9 @@ fn is_sound(c: char) -> bool {
 fn bare(text: &str) -> String {
     if text.is_ascii() {
         let kept = text.bytes().filter(u8::is_ascii_alphanumeric);
-        return kept.map(|b| char::from(b.to_ascii_lowercase())).collect();
+        let mut bare = String::with_capacity(text.len());
+        bare.extend(kept.map(|b| char::from(b.to_ascii_lowercase())));
+        return bare;
     }
     text.nfkc().flat_map(char::to_lowercase).filter(|c| is_sound(*c)).collect()
 }
@@ -180,12 +189,11 @@ fn keywords(material: &Material<'_>, clean: &Clean, title: &str) -> Vec<String> 
     let mut keywords: Vec<String> = Vec::new();
     let mut seen: Vec<String> = Vec::new();
     let mut add = |text: &str, keywords: &mut Vec<String>, most: usize| {
+        if keywords.len() >= most || text.chars().count() > 60 {
+            return;
+        }
         let key = bare(text);
-        if keywords.len() < most
-            && !key.is_empty()
-            && text.chars().count() <= 60
-            && !seen.contains(&key)
-        {
+        if !key.is_empty() && !seen.contains(&key) {
             seen.push(key);
             keywords.push(text.to_owned());
         }
@@ -223,8 +231,15 @@ fn trimmed(word: &str) -> &str {
 
 /// Words in lower case with hyphens; accents are left out, other scripts stay.
 fn slug(title: &str) -> String {
-    let mut slug = String::new();
-    for c in title.nfkd().flat_map(char::to_lowercase) {
+    if title.is_ascii() {
+        return joined(title.chars().map(|c| c.to_ascii_lowercase()));
+    }
+    joined(title.nfkd().flat_map(char::to_lowercase)).nfc().collect()
+}
+
+fn joined(letters: impl Iterator<Item = char>) -> String {
+    let mut slug = String::with_capacity(80);
+    for c in letters {
         if slug.len() > 70 {
             break;
         }
@@ -239,7 +254,8 @@ fn slug(title: &str) -> String {
             slug.push('-');
         }
     }
-    slug.trim_end_matches('-').nfc().collect()
+    slug.truncate(slug.trim_end_matches('-').len());
+    slug
 }
 
 /// Sure enough of a product to call the page one.

@@ -57,6 +57,12 @@ const MOST_WORDS: usize = 5;
 
 /// Letters and digits in lower case: what two spellings of a tag share.
 pub(super) fn key(words: &str) -> String {
+    if words.is_ascii() {
+        let kept = words.bytes().filter(u8::is_ascii_alphanumeric);
+        let mut key = String::with_capacity(words.len());
+        key.extend(kept.map(|b| char::from(b.to_ascii_lowercase())));
+        return key;
+    }
     let kept =
         words.chars().filter(|c| is_letter_or_mark(*c) || c.is_numeric() || is_emoji_part(*c));
     kept.flat_map(char::to_lowercase).collect()
@@ -112,6 +118,11 @@ impl Form {
                     || *c == '_'
                     || (self.emoji && is_emoji_part(*c))
             };
+            if part.is_ascii() && !self.capitals {
+                let letters = part.bytes().filter(|b| b.is_ascii_alphanumeric() || *b == b'_');
+                tag.extend(letters.map(|b| char::from(b.to_ascii_lowercase())));
+                continue;
+            }
             let mut letters = part.chars().filter(kept);
             if self.capitals {
                 if several > 1 {

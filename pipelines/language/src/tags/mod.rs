@@ -6,6 +6,7 @@
 
 mod form;
 pub mod history;
+mod phrase;
 mod usual;
 
 use std::ops::Range;
@@ -21,6 +22,7 @@ use crate::caption::Mode;
 use crate::entities::{Found, Kind, find_all};
 use crate::keyphrases::{self, Keyphrase};
 use crate::language;
+use crate::names::{self, Name};
 use crate::platform::{Platform, Rules};
 use crate::prices::{self, Hints};
 use crate::products;
@@ -101,6 +103,13 @@ pub struct Tagging {
 }
 
 const PHRASES: usize = 12;
+/// A name that is less sure than this is no tag.
+const SURE_NAME: f32 = 0.5;
+/// How often a sure name is a tag.
+const NAMED: f32 = 0.15;
+/// How many tags come however unlikely they are, and how likely the others must be.
+const FEW: usize = 5;
+const LIKELY: f32 = 0.1;
 const CATEGORIES: usize = 3;
 /// A product category less likely than this is not told.
 const LEAST: f32 = 0.08;
@@ -112,7 +121,9 @@ pub fn generate(post: &Post<'_>, context: &Context<'_>) -> Tagging {
     let found = find_all(post.text, &rules);
     let skip: Vec<Range<usize>> = found.iter().map(|f| f.range.clone()).collect();
     let language = language::detect(post.text, &prose(post.text, &skip), post.language).code;
-    let keyphrases = keyphrases::extract(post.text, &skip, &language, PHRASES);
+    let [keyphrases, phrases] =
+        keyphrases::extract_both(post.text, &skip, &language, PHRASES, phrase::likely);
+    let names = if language == "en" { names::find_capitals(post.text) } else { Vec::new() };
     let (categories, thing) = categories(post, &found, context);
     let prices = if categories.shopify.is_empty() || !post.text.bytes().any(|b| b.is_ascii_digit())
     {
@@ -122,7 +133,8 @@ pub fn generate(post: &Post<'_>, context: &Context<'_>) -> Tagging {
         prices::find(post.text, &hints).prices
     };
     let mut notes = Vec::new();
-    let tags = tags(post, &found, &keyphrases, &categories, thing.as_deref(), context, &mut notes);
+    let read = Read { found: &found, phrases: &phrases, names: &names, thing: thing.as_deref() };
+    let tags = tags(post, &read, &categories, context, &mut notes);
     let seo = seo::describe(&Material {
         title: post.title,
         text: post.text,
@@ -217,15 +229,25 @@ fn trends(tags: &[Tag], context: &Context<'_>) -> Vec<Trend> {
     told
 }
 
+/// What was read out of the post for its tags.
+struct Read<'r> {
+    found: &'r [Found],
+    /// By how likely they are tags.
+    phrases: &'r [Keyphrase],
+    names: &'r [Name],
+    /// What the likeliest product is called.
+    thing: Option<&'r str>,
+}
+
+/// Scores are how often an author chose what stands on the same ground.
 fn tags(
     post: &Post<'_>,
-    found: &[Found],
-    phrases: &[Keyphrase],
+    read: &Read<'_>,
     categories: &Categories,
-    thing: Option<&str>,
     context: &Context<'_>,
     notes: &mut Vec<String>,
 ) -> Vec<Tag> {
+    let Read { found, phrases, names, thing } = *read;
     let form = Form::of(post.platform);
     let mut pool = Pool::new(&form, context);
     for tag in context.allow {
@@ -244,58 +266,54 @@ fn tags(
     }
     for product in products::find(post.text, found, &products::Hints::default()) {
         let Some(brand) = &product.brand else { continue };
-        pool.add(brand, learned * 0.62, || "brand named in the text".to_owned());
+        pool.add(brand, learned * 0.5, || "brand named in the text".to_owned());
         if let Some(name) = &product.name {
-            pool.add(&format!("{brand} {name}"), learned * 0.45, || {
+            pool.add(&format!("{brand} {name}"), learned * 0.15, || {
                 "product named in the text".to_owned()
             });
-            pool.add(name, learned * 0.3, || "product named in the text".to_owned());
+            pool.add(name, learned * 0.15, || "product named in the text".to_owned());
         }
         if thing == Some("Handbags") {
-            pool.add(&format!("{brand} bag"), learned * 0.5, || {
+            pool.add(&format!("{brand} bag"), learned * 0.16, || {
                 format!("brand and kind, {brand} bag")
             });
         }
     }
     for one in found.iter().filter(|f| f.kind == Kind::Mention) {
-        pool.add(&post.text[one.value.clone()], 0.3, || "account named in the text".to_owned());
+        pool.add(&post.text[one.value.clone()], 0.12, || "account named in the text".to_owned());
     }
-    for (rank, phrase) in phrases.iter().enumerate() {
-        let words = phrase.text.split(' ').count();
-        let score = learned * phrase_score(rank, words, &phrase.text);
-        pool.add(&phrase.text, score, || "phrase of the text".to_owned());
+    for phrase in phrases {
+        pool.add(&phrase.text, learned * phrase.score, || "phrase of the text".to_owned());
+    }
+    for name in names.iter().filter(|n| n.confidence >= SURE_NAME) {
+        let named = || format!("{} named in the text", name.kind.word());
+        pool.add(&post.text[name.range.clone()], learned * NAMED * name.confidence, named);
     }
     if let Some(thing) = thing {
         let sure = categories.shopify.first().map_or(0.0, |c| c.confidence);
-        pool.add(thing, learned * 0.5 * sure, || format!("product category {thing}"));
+        pool.add(thing, learned * 0.05 * sure, || format!("product category {thing}"));
     }
     for category in &categories.content {
         let usual = usual::of_category(&category.path);
         for (rank, tag) in usual.enumerate() {
-            let score = learned * 0.5 * category.confidence * (1.0 - 0.1 * rank as f32);
+            let score = learned * 0.08 * category.confidence * (1.0 - 0.1 * rank as f32);
             pool.add(tag, score, || format!("usual for {}", category.path));
         }
     }
     for (rank, tag) in usual::of_platform(post.platform).iter().enumerate() {
-        let score = learned * (0.34 - 0.06 * rank as f32);
+        let score = learned * (0.14 - 0.02 * rank as f32);
         pool.add(tag, score, || "usual on the platform".to_owned());
     }
     if pool.refused > 0 {
         notes.push(format!("tags: {} left out (banned, spam or on the deny list)", pool.refused));
     }
-    pool.best(context.most)
-}
-
-/// How good a tag a phrase is: short ones, names, and the first of the list.
-fn phrase_score(rank: usize, words: usize, text: &str) -> f32 {
-    let length = match words {
-        1 => 0.42,
-        2 => 0.30,
-        3 => 0.20,
-        _ => 0.08,
-    };
-    let name = if text.chars().next().is_some_and(char::is_uppercase) { 0.08 } else { 0.0 };
-    (length + name) * (1.0 - 0.04 * rank as f32)
+    let mut tags = pool.best(context.most);
+    if context.history.is_none() {
+        // More than a few come only when they are likely enough.
+        let likely = tags.iter().take_while(|tag| tag.score >= LIKELY).count();
+        tags.truncate(likely.max(FEW));
+    }
+    tags
 }
 
 /// Suggestions by the letters they share; the best reason stays.

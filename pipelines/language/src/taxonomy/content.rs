@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::Category;
 use crate::keyphrases::is_word;
@@ -80,7 +80,12 @@ fn compile() -> Option<Terms> {
             terms[at].push(term);
         }
     }
-    let search = AhoCorasick::builder().match_kind(MatchKind::Standard).build(patterns).ok()?;
+    // A few MiB more than the usual kind, for a third of its time.
+    let search = AhoCorasick::builder()
+        .kind(Some(AhoCorasickKind::DFA))
+        .match_kind(MatchKind::Standard)
+        .build(patterns)
+        .ok()?;
     Some(Terms { search, terms })
 }
 
