@@ -1,5 +1,7 @@
 //! `thumbnail.generate`: one picture in, a set of sized and encoded ones out, as blobs.
 
+mod srcset;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,13 +11,16 @@ use flotilla_core::job::{Job, Policy};
 use flotilla_core::{Handler, JobContext, JobError, Kind, Lane, LimitKey, Tenant};
 use flotilla_images::text::Fonts;
 use flotilla_images::{
-    Colour, Encoded, Focus, ImageError, Limits, Output, Overlay, Request, SourceInfo, Workshop,
+    Colour, Encoded, Focus, ImageError, Keep, Limits, Output, Overlay, Request, SourceInfo,
+    Workshop,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::services::Services;
 use crate::source::{self, Source};
+
+pub use srcset::SrcSet;
 
 /// The payload: a source and what to make of it. The fields of [`Request`] stand here one by one,
 /// not flattened, so that a fault names its field and an unknown field is refused.
@@ -42,6 +47,10 @@ pub struct ThumbnailGenerate {
     /// Whether a JPEG or PNG that is cut off may give pictures that lack parts; else it is an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// What of the source's metadata is kept: `"copyright"`, `"description"`, `"date"`, `"icc"`.
+    /// Without it all is left out. AVIF keeps none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<Keep>,
 }
 
 impl ThumbnailGenerate {
@@ -54,6 +63,7 @@ impl ThumbnailGenerate {
             focus: self.focus,
             placeholder: self.placeholder,
             partial: self.partial,
+            keep: self.keep.clone(),
             overlays: overlays.map(|(overlay, image)| overlay.with_image(image)).collect(),
         }
     }
@@ -98,6 +108,9 @@ pub struct ThumbnailResult {
     pub source: SourceInfo,
     /// What was made, in the order asked for.
     pub outputs: Vec<Made>,
+    /// Outputs of one format and shape, ready for the `<source>` elements of a page.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub srcset: Vec<SrcSet>,
     /// ThumbHash, base64, where asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub placeholder: Option<String>,
@@ -135,9 +148,16 @@ pub struct Made {
     pub format: String,
     /// Its size.
     pub bytes: u64,
+    /// How many pictures it shows in turn, where it is animated.
+    #[serde(skip_serializing_if = "is_still")]
+    pub frames: u32,
     /// Its SSIMULACRA2 score, where the output has a `target`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
+}
+
+fn is_still(frames: &u32) -> bool {
+    *frames == 1
 }
 
 /// Reads the source, makes the pictures on the CPU pool, stores them.
@@ -196,6 +216,7 @@ impl Handler<ThumbnailGenerate> for ThumbnailHandler {
         }
         Ok(ThumbnailResult {
             source: made.source,
+            srcset: srcset::sets(&outputs),
             outputs,
             placeholder: made.placeholder,
             colours: made.colours,
@@ -224,6 +245,7 @@ async fn store(
         height: picture.height,
         format: picture.format.as_str().to_owned(),
         bytes,
+        frames: picture.frames,
         score: picture.score,
     })
 }

@@ -73,6 +73,9 @@ pub struct VideoResult {
     pub encoder: Choice,
     /// The scenes, in order, with intro and outro.
     pub scenes: Vec<SceneResult>,
+    /// What could not be drawn as asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One scene of the result.

@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let page = gallery.out.join("index.html");
     std::fs::write(&page, gallery.page)?;
     println!("{} pictures: {}", gallery.made, page.display());
-    Ok(())
+    if gallery.made == 0 { Err("no picture was made; see the page for why".into()) } else { Ok(()) }
 }
 
 fn is_picture(file: &Path) -> bool {
@@ -143,12 +143,17 @@ fn requests() -> Vec<(Value, Value)> {
     vec![
         (
             json!({"outputs": [
-                square("cover", "jpeg"), square("cover", "webp"), square("cover", "avif"),
-                square("cover", "png"), with("sharpen", "sharpen", json!(0.6)),
+                square("cover", "jpeg"), square("cover-webp", "webp"),
+                square("cover-avif", "avif"), square("cover-png", "png"), with("sharpen", "sharpen", json!(0.6)),
                 with("target-50", "target", json!(50)), with("target-80", "target", json!(80)),
                 with("contain", "fit", json!("contain")),
             ]}),
             json!([]),
+        ),
+        (
+            json!({"outputs": [{"name": "animated", "width": 240, "height": 240, "fit": "cover",
+                "format": "webp", "animated": true}]}),
+            json!([{"badge": {"text": "-30%", "shape": "circle"}, "gravity": "top-left"}]),
         ),
         (
             json!({"outputs": [square("focus-auto", "jpeg")], "focus": "auto", "placeholder": true}),

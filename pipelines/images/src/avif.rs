@@ -25,6 +25,7 @@ pub(crate) fn header(source: &[u8], limits: &Limits) -> Result<Header, ImageErro
         frames: 1,
         orientation: decoder.orientation(),
         profile: profile.or_else(|| of_primaries(primaries)),
+        exif: None,
         inverted: false,
         coefficients: 0,
     })

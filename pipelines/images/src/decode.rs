@@ -18,6 +18,8 @@ pub(crate) struct Header {
     pub(crate) frames: u64,
     pub(crate) orientation: Orientation,
     pub(crate) profile: Option<Vec<u8>>,
+    /// The EXIF block, from its byte order on.
+    pub(crate) exif: Option<Vec<u8>>,
     /// CMYK stored as 255 − ink, as Adobe does.
     pub(crate) inverted: bool,
     /// Bytes for each pixel that the decoder keeps beside the picture.

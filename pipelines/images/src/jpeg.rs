@@ -22,6 +22,7 @@ struct Markers {
     adobe: bool,
     orientation: Orientation,
     profile: Vec<u8>,
+    exif: Option<Vec<u8>>,
 }
 
 /// Reads the header: no libjpeg yet, nothing is allocated that the file does not contain.
@@ -33,6 +34,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, ImageError> {
         frames: 1,
         orientation: markers.orientation,
         profile: (!markers.profile.is_empty()).then_some(markers.profile),
+        exif: markers.exif,
         inverted: markers.adobe,
         coefficients: if markers.progressive { markers.components * 2 } else { 0 },
     })
@@ -93,6 +95,7 @@ fn walk(source: &[u8]) -> Result<Markers, ImageError> {
         adobe: false,
         orientation: Orientation::UPRIGHT,
         profile: Vec::new(),
+        exif: None,
     };
     let mut at = 2;
     loop {
@@ -121,6 +124,7 @@ fn walk(source: &[u8]) -> Result<Markers, ImageError> {
             0xe1 => {
                 if let Some(exif) = body.strip_prefix(b"Exif\0\0") {
                     found.orientation = from_exif(exif);
+                    found.exif = Some(exif.to_vec());
                 }
             }
             0xe2 => {

@@ -12,6 +12,7 @@
 //! `avif.rs`, `others.rs`) → limits → `geometry.rs` → decode to `plane.rs` or `pixels.rs` → `render.rs` for each
 //! output.
 
+mod animation;
 mod av1;
 mod avif;
 mod avx2;
@@ -24,7 +25,9 @@ mod jpeg;
 mod kernel;
 mod libavif;
 mod libwebp;
+mod libwebp_animation;
 mod limits;
+mod metadata;
 mod orientation;
 mod others;
 mod overlay;
@@ -46,6 +49,7 @@ mod webp;
 
 pub use error::ImageError;
 pub use limits::Limits;
+pub use metadata::Keep;
 pub use overlay::{
     Badge, BadgeShape, Gravity, Outline, Overlay, Panel, Text as OverlayText, TextAlign,
 };

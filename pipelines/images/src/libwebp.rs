@@ -14,7 +14,7 @@ use crate::pixels::Form;
 use crate::plane::Plane;
 
 /// Effort of the encoder, 0 to 6: the value of the usual tools.
-const METHOD: c_int = 4;
+pub(crate) const METHOD: c_int = 4;
 
 /// What the start of a file or of a frame says.
 #[derive(Debug, Clone, Copy)]
@@ -189,7 +189,7 @@ fn config() -> Result<webp::WebPDecoderConfig, ImageError> {
     webp::WebPDecoderConfig::new().map_err(|()| mismatch())
 }
 
-fn mismatch() -> ImageError {
+pub(crate) fn mismatch() -> ImageError {
     ImageError::Failed {
         step: "start libwebp",
         detail: "its version does not match its headers".into(),

@@ -21,7 +21,7 @@ pub struct Limits {
     pub max_overlays: usize,
     /// Pixels of all outputs together. Default 50 million.
     pub max_output_pixels: u64,
-    /// Frames of an animated source (only the first is used). Default 1,000.
+    /// Frames of an animated source, whether all are used or the first. Default 1,000.
     pub max_frames: u64,
     /// Memory that decoding may take, in bytes, as estimated from the header. Default 512 MiB: enough
     /// for baseline JPEG and for PNG up to the pixel limit, for progressive JPEG of 50 megapixels and
@@ -60,6 +60,12 @@ impl Limits {
 
     pub(crate) fn check_frames(&self, frames: u64) -> Result<(), ImageError> {
         within("the number of frames", frames, self.max_frames)
+    }
+
+    /// `pixels` of all frames of an animation, held against `times` those of a still.
+    pub(crate) fn check_animation(&self, pixels: u64, times: u64) -> Result<(), ImageError> {
+        let limit = self.max_pixels.saturating_mul(times);
+        within("the number of pixels of all frames", pixels, limit)
     }
 
     pub(crate) fn check_memory(&self, bytes: u64) -> Result<(), ImageError> {

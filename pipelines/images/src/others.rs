@@ -35,6 +35,7 @@ pub(crate) fn header(
         frames,
         orientation: Orientation::new(decoder.orientation().map_err(explain)?.to_exif()),
         profile: decoder.icc_profile().map_err(explain)?,
+        exif: None,
         inverted: false,
         coefficients: 0,
     })

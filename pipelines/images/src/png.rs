@@ -47,6 +47,7 @@ pub(crate) fn header(source: &[u8], limits: &Limits) -> Result<Header, ImageErro
             .as_ref()
             .map_or(Orientation::UPRIGHT, |exif| from_exif(exif)),
         profile: info.icc_profile.as_ref().map(|profile| profile.to_vec()),
+        exif: info.exif_metadata.as_ref().map(|exif| exif.to_vec()),
         inverted: false,
         coefficients: if info.interlaced { frame_bytes } else { 0 },
     })

@@ -37,7 +37,7 @@ pub(crate) struct Renderer<'a> {
     pub(crate) overlaid: bool,
     simd: Simd,
     resizer: Resizer,
-    pool: &'a mut Pool,
+    pub(crate) pool: &'a mut Pool,
     strip: Vec<u8>,
 }
 
@@ -137,7 +137,11 @@ impl<'a> Renderer<'a> {
     }
 
     /// Pixels of the whole output: padded, and flattened where the format or the request says so.
-    fn compose(&mut self, layout: &Layout, output: &Output) -> Result<Packed, ImageError> {
+    pub(crate) fn compose(
+        &mut self,
+        layout: &Layout,
+        output: &Output,
+    ) -> Result<Packed, ImageError> {
         let stays_grey =
             output.format == OutputFormat::Png && !layout.is_padded() && !self.overlaid;
         let mut packed = self.pixels(layout, if stays_grey { 1 } else { 3 })?;
@@ -290,7 +294,8 @@ impl Ready {
     }
 }
 
-fn quality_of(output: &Output) -> u8 {
+/// The quality asked for, or the usual one of the format.
+pub(crate) fn quality_of(output: &Output) -> u8 {
     output.quality.unwrap_or(match output.format {
         OutputFormat::Webp => WEBP_QUALITY,
         OutputFormat::Avif => AVIF_QUALITY,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::metadata::Keep;
 use crate::overlay::Overlay;
 use crate::{ImageError, Limits};
 
@@ -37,6 +38,9 @@ pub struct Request {
     /// is grey (JPEG) or transparent or black (PNG). Without it such a file is an error.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// What of the source's metadata is kept; all else is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<Keep>,
     /// What to put on the pictures, the first lowest.
     #[serde(skip)]
     pub overlays: Vec<Overlay<Arc<[u8]>>>,
@@ -71,6 +75,9 @@ pub struct Output {
     /// JPEG only: written in scans that show the whole early, a little smaller and slower.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub progressive: bool,
+    /// WebP only: an animated GIF or WebP stays animated; without it its first frame is used.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub animated: bool,
 }
 
 impl Output {
@@ -87,6 +94,7 @@ impl Output {
             target: None,
             sharpen: None,
             progressive: false,
+            animated: false,
         }
     }
 }
@@ -406,6 +414,12 @@ impl Output {
             }
             _ if self.progressive && self.format != OutputFormat::Jpeg => {
                 wrong("progressive", format!("{} has no such form; leave it out", self.format))
+            }
+            _ if self.animated && self.format != OutputFormat::Webp => {
+                wrong("animated", format!("{} stays still; ask for webp", self.format))
+            }
+            _ if self.animated && self.target.is_some() => {
+                wrong("animated", "no score is found for it; give quality, not target".into())
             }
             _ => Ok(()),
         }

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::colour::Profile;
 use crate::decode::{Source, Wanted, still_wanted};
 use crate::geometry::{Layout, inside, layout};
+use crate::metadata::Kept;
 use crate::overlay::Overlays;
 use crate::pool::Pool;
 use crate::render::Renderer;
 use crate::request::{Colour, Focus, OutputFormat, Request};
 use crate::text::Fonts;
-use crate::{ImageError, Limits, focus, placeholder};
+use crate::{ImageError, Limits, animation, focus, placeholder};
 
 /// What came of one request.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +66,8 @@ pub struct Encoded {
     pub height: u32,
     /// As asked for.
     pub format: OutputFormat,
+    /// How many pictures it shows in turn; 1: it stands still.
+    pub frames: u32,
     /// The file.
     pub bytes: Vec<u8>,
     /// The SSIMULACRA2 score it has, when the output has a `target`.
@@ -121,7 +124,7 @@ impl Workshop {
         };
         let mut point = request.focus.point();
         let mut layouts = lay_out(point);
-        limits.check_output_pixels(layouts.iter().map(Layout::pixels).sum())?;
+        animation::check(&source, &request.outputs, &layouts, limits)?;
         let side = placeholder::SIDE;
         let small = Layout::whole(width, height, inside(width, height, side, side));
 
@@ -164,17 +167,49 @@ impl Workshop {
         let mut outputs = Vec::with_capacity(layouts.len());
         for (layout, output) in layouts.iter().zip(&request.outputs) {
             still_wanted(cancelled)?;
-            let (bytes, score) = renderer.encode(layout, output, &mut overlays, cancelled)?;
+            let (bytes, score) = match animation::moves(&source, output) {
+                true => Default::default(), // follows below
+                false => renderer.encode(layout, output, &mut overlays, cancelled)?,
+            };
             outputs.push(Encoded {
                 name: output.name.clone(),
                 width: layout.width,
                 height: layout.height,
                 format: output.format,
+                frames: 1,
                 bytes,
                 score,
             });
         }
-        let warnings = overlays.warnings;
+        if request.outputs.iter().any(|output| animation::moves(&source, output)) {
+            let (outputs_asked, background) = (&request.outputs, request.background);
+            let made = animation::animate(
+                &source,
+                outputs_asked,
+                &layouts,
+                profile.as_ref(),
+                background,
+                &mut overlays,
+                limits,
+                &mut self.pool,
+                cancelled,
+            )?;
+            for animated in made {
+                let output = &mut outputs[animated.index];
+                (output.bytes, output.frames) = (animated.bytes, animated.frames);
+            }
+        }
+        let mut warnings = overlays.warnings;
+        let kept = Kept::of(&request.keep, header.exif.as_deref());
+        for (index, output) in outputs.iter_mut().enumerate() {
+            match kept.put_into(output.format, std::mem::take(&mut output.bytes)) {
+                Ok(bytes) => output.bytes = bytes,
+                Err(bytes) => {
+                    output.bytes = bytes;
+                    warnings.push(format!("outputs[{index}]: {} keeps no metadata", output.format));
+                }
+            }
+        }
         let info = SourceInfo {
             format: source.format.as_str().into(),
             width: header.width,

@@ -25,6 +25,7 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, ImageError> {
         frames: 0,
         orientation: Orientation::UPRIGHT,
         profile: None,
+        exif: None,
         inverted: false,
         coefficients: 0,
     };
@@ -33,7 +34,9 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, ImageError> {
             b"ANMF" => found.frames += 1,
             b"ICCP" => found.profile = Some(body.to_vec()),
             b"EXIF" => {
-                found.orientation = from_exif(body.strip_prefix(b"Exif\0\0").unwrap_or(body));
+                let exif = body.strip_prefix(b"Exif\0\0").unwrap_or(body);
+                found.orientation = from_exif(exif);
+                found.exif = Some(exif.to_vec());
             }
             _ => {}
         }

@@ -75,6 +75,8 @@ impl Drop for StopOnDrop {
 pub struct Program {
     /// Its name or path.
     pub name: OsString,
+    /// The first words of every call.
+    pub first: Vec<OsString>,
     /// Where names are looked for: the `PATH` it gets; nothing else of the environment is handed on.
     pub path: OsString,
     /// The Debian package that brings it.
@@ -107,7 +109,12 @@ impl Running {
         stop: &Stop,
     ) -> Result<Self, MediaError> {
         let mut command = Command::new(&program.name);
-        command.args(args).env_clear().env("PATH", &program.path).env("LC_ALL", "C.UTF-8");
+        command
+            .args(&program.first)
+            .args(args)
+            .env_clear()
+            .env("PATH", &program.path)
+            .env("LC_ALL", "C.UTF-8");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0);
         let mut groups = stop.groups(); // held, so that a stop comes before the start or sees the group
@@ -242,7 +249,8 @@ mod tests {
 
     fn program(name: &str) -> Program {
         let path = "/usr/bin:/bin".into();
-        Program { name: name.into(), path, package: "coreutils", setting: "video.ffmpeg" }
+        let (name, package) = (name.into(), "coreutils");
+        Program { name, first: Vec::new(), path, package, setting: "video.ffmpeg" }
     }
 
     #[test]

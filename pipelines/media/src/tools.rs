@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::child::{Program, Stop, run};
 use crate::error::MediaError;
+use crate::voice::helper;
 
 /// The oldest ffmpeg whose options are used.
 const OLDEST_FFMPEG: u32 = 4;
@@ -16,7 +17,8 @@ pub struct Tools {
     pub ffmpeg: Program,
     /// The local voice with all languages.
     pub espeak: Program,
-    /// Speaks as `espeak` does, and tells when each word begins.
+    /// Speaks as `espeak` does, and tells when each word begins: this program once more, which
+    /// must call [`helper::main`] when [`helper::COMMAND`] is its first word.
     pub espeak_words: Program,
     /// The second local voice, English.
     pub flite: Program,
@@ -26,12 +28,19 @@ pub struct Tools {
     pub threads: usize,
 }
 
+/// The file of this program; on Linux also when a newer one has taken its place meanwhile.
+fn this_program() -> PathBuf {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() { own } else { std::env::current_exe().unwrap_or_default() }
+}
+
 impl Tools {
     /// Programs under their usual names, looked for along `path` (as in `PATH`).
     #[must_use]
     pub fn along(path: OsString) -> Self {
         let program = |name: &str, package, setting| Program {
             name: name.into(),
+            first: Vec::new(),
             path: path.clone(),
             package,
             setting,
@@ -39,7 +48,11 @@ impl Tools {
         Self {
             ffmpeg: program("ffmpeg", "ffmpeg", "video.ffmpeg"),
             espeak: program("espeak-ng", "espeak-ng", "speech.espeak"),
-            espeak_words: program("flotilla-espeak", "espeak-ng", "speech.espeak_words"),
+            espeak_words: Program {
+                name: this_program().into(),
+                first: vec![helper::COMMAND.into()],
+                ..program("", "espeak-ng", "speech.espeak")
+            },
             flite: program("flite", "flite", "speech.flite"),
             scratch: None,
             threads: 0,

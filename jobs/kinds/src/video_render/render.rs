@@ -1,7 +1,7 @@
 //! The attempt: speech, then segments that are not there yet, then the whole.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flotilla_core::blob::BlobKey;
@@ -11,8 +11,8 @@ use flotilla_media::speech::Speech;
 use flotilla_media::video::caption::{Cue, ass, cues, srt, vtt};
 use flotilla_media::video::segment::{self, Scene, Shown, still_size};
 use flotilla_media::video::{
-    Canvas, Choice, Fonts, Motion, Music, Overlay, Part, Picture, Rgb, Transition, choose, finish,
-    soundtrack,
+    Canvas, CaptionStyle, Choice, Motion, Music, Overlay, Part, Picture, Rgb, Transition, choose,
+    finish, missing, soundtrack,
 };
 use flotilla_media::{MediaError, Stop};
 use serde_json::json;
@@ -361,13 +361,6 @@ impl VideoHandler {
     ) -> Result<Bytes, JobError> {
         let (media, halt, told) = (self.services.media.clone(), stop.clone(), cx.clone());
         work(cx, stop, move || {
-            let pool = || media.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-            let ready = pool().pop();
-            let mut fonts = match ready {
-                Some(fonts) => fonts,
-                None if task.cues.is_empty() => Fonts::none(),
-                None => Fonts::load(&media.fonts)?,
-            };
             let total = task.scene.frames.max(1);
             let progress = |frame: u32| {
                 if frame.is_multiple_of(5) {
@@ -375,10 +368,7 @@ impl VideoHandler {
                     told.progress(part, format!("{message}, frame {frame} of {total}"));
                 }
             };
-            let made = segment::render(&task, &mut fonts, &media.tools, &halt, &progress);
-            if fonts.any() {
-                pool().push(fonts);
-            }
+            let made = segment::render(&task, &media.fonts, &media.tools, &halt, &progress);
             made.map(Bytes::from)
         })
         .await
@@ -430,7 +420,7 @@ impl VideoHandler {
         .await?;
 
         cx.progress(0.97, "storing the video");
-        let letters = job.captions.pixels(canvas) as u32;
+        let warnings = self.warnings(&lines, &job.captions);
         let bytes = made.video.len() as u64;
         Ok(VideoResult {
             video: self.put(&cx.tenant, made.video, "mp4", "video/mp4").await?,
@@ -446,12 +436,36 @@ impl VideoHandler {
                 .await?,
             vtt: self.put(&cx.tenant, vtt(&lines).into_bytes(), "vtt", "text/vtt").await?,
             ass: self
-                .put(&cx.tenant, ass(&lines, canvas, letters).into_bytes(), "ass", "text/x-ass")
+                .put(
+                    &cx.tenant,
+                    ass(&lines, canvas, &job.captions).into_bytes(),
+                    "ass",
+                    "text/x-ass",
+                )
                 .await?,
             loudness: made.loudness,
             encoder,
             scenes,
+            warnings,
         })
+    }
+
+    /// What could not be drawn as asked.
+    fn warnings(&self, lines: &[Cue], style: &CaptionStyle) -> Vec<String> {
+        let fonts = &self.services.media.fonts;
+        let family = style.font.as_ref().filter(|family| !fonts.has_family(family));
+        let mut warnings: Vec<String> = family
+            .map(|family| format!("captions.font: no font of the family \"{family}\" is here"))
+            .into_iter()
+            .collect();
+        let missing: String = missing(lines, style, fonts).into_iter().take(20).collect();
+        if !missing.is_empty() {
+            let shown = missing.escape_default();
+            warnings.push(format!(
+                "captions: no font has {shown}; install one that has, or name it in video.fonts"
+            ));
+        }
+        warnings
     }
 
     async fn read(&self, source: &Source, cx: &JobContext) -> Result<Vec<u8>, JobError> {

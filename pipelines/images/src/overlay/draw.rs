@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use zeno::{Command, Mask, Origin, PathBuilder};
-
 use super::{Badge, BadgeShape, Gravity, Overlay, Text, TextAlign};
 use crate::colour::{Packed, Profile};
 use crate::decode::{Source, Wanted};
@@ -234,8 +232,8 @@ fn draw_text(text: &Text, output: (f32, f32), fonts: &Fonts, missing: &mut Vec<c
     let alpha = (panel.opacity.unwrap_or(0.8) * 255.0).round() as u8;
     // letters have room above and below of their own
     let (width, height) = (block.width + 2.0 * padding, block.height + padding);
-    let mut bitmap = ground((width, height), radius, [r, g, b, alpha]);
-    stack(&mut bitmap, &block.draw(|_| ink), (padding, padding / 2.0));
+    let mut bitmap = Bitmap::rounded((width, height), radius, [r, g, b, alpha]);
+    bitmap.put(&block.draw(|_| ink), (padding, padding / 2.0));
     Drawn { bitmap, width, height }
 }
 
@@ -267,7 +265,7 @@ fn draw_badge(badge: &Badge, output: (f32, f32), fonts: &Fonts, missing: &mut Ve
             (side, side, f32::MAX)
         }
     };
-    let mut bitmap = ground((wide, high), radius, opaque(badge.background.unwrap_or(RED)));
+    let mut bitmap = Bitmap::rounded((wide, high), radius, opaque(badge.background.unwrap_or(RED)));
     let ink = Ink {
         fill: opaque(badge.colour.unwrap_or(Colour::WHITE)),
         outline: [0; 4],
@@ -276,10 +274,10 @@ fn draw_badge(badge: &Badge, output: (f32, f32), fonts: &Fonts, missing: &mut Ve
     let top = (high - height) / 2.0;
     if let Some(was) = &was {
         let left = (wide - was.width) / 2.0;
-        stack(&mut bitmap, &struck(was, ink), (left, top));
+        bitmap.put(&struck(was, ink), (left, top));
     }
     let left = (wide - block.width) / 2.0;
-    stack(&mut bitmap, &block.draw(|_| ink), (left, top + was_height));
+    bitmap.put(&block.draw(|_| ink), (left, top + was_height));
     Drawn { bitmap, width: wide, height: high }
 }
 
@@ -287,40 +285,13 @@ fn draw_badge(badge: &Badge, output: (f32, f32), fonts: &Fonts, missing: &mut Ve
 fn struck(block: &Block, ink: Ink) -> Bitmap {
     let mut bitmap = block.draw(|_| ink);
     let thick = (block.size * 0.09).max(1.0);
-    let line = ground((block.width, thick), 0.0, ink.fill);
-    let (left, top) = (-bitmap.left as f32, -bitmap.top as f32);
-    stack(&mut bitmap, &line, (left, top + block.height * 0.53 - thick / 2.0));
+    let line = Bitmap::rounded((block.width, thick), 0.0, ink.fill);
+    bitmap.put(&line, (0.0, block.height * 0.53 - thick / 2.0));
     bitmap
 }
 
 fn opaque(Colour { rgb: [r, g, b] }: Colour) -> [u8; 4] {
     [r, g, b, 255]
-}
-
-/// A rectangle with round corners.
-fn ground((width, height): (f32, f32), radius: f32, colour: [u8; 4]) -> Bitmap {
-    let radius = radius.min(width / 2.0).min(height / 2.0);
-    let mut path: Vec<Command> = Vec::new();
-    path.add_round_rect((0.0, 0.0), width, height, radius, radius);
-    let (wide, high) = (width.ceil().max(1.0) as usize, height.ceil().max(1.0) as usize);
-    let mut bitmap =
-        Bitmap { left: 0, top: 0, width: wide, height: high, pixels: vec![0; wide * high * 4] };
-    let (coverage, place) = Mask::new(&path).origin(Origin::TopLeft).render();
-    bitmap.blend(&coverage, place, colour);
-    bitmap
-}
-
-/// Puts one bitmap on another; `at` is where the block of the upper one begins.
-fn stack(lower: &mut Bitmap, upper: &Bitmap, at: (f32, f32)) {
-    let left = at.0.round() as i32 + upper.left;
-    let top = at.1.round() as i32 + upper.top;
-    for (y, row) in upper.pixels.chunks_exact(upper.width * 4).enumerate() {
-        for (x, pixel) in
-            row.as_chunks::<4>().0.iter().enumerate().filter(|(_, pixel)| pixel[3] > 0)
-        {
-            lower.over(left + x as i32, top + y as i32, *pixel);
-        }
-    }
 }
 
 /// Puts premultiplied pixels on straight ones, with or without alpha.

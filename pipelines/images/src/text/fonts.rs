@@ -34,7 +34,7 @@ impl std::fmt::Debug for Fonts {
 
 impl Fonts {
     /// The fonts that come with the program, and those below `folders` (files that end in ttf, otf,
-    /// ttc and otc). Folders that are not there are passed over.
+    /// ttc and otc; such a file may be named itself). What is not there is passed over.
     #[must_use]
     pub fn new(folders: Vec<PathBuf>) -> Self {
         Self { folders, found: OnceLock::new() }
@@ -90,7 +90,13 @@ impl Fonts {
     fn found(&self) -> &[Arc<Face>] {
         self.found.get_or_init(|| {
             let mut files = Vec::new();
-            self.folders.iter().for_each(|folder| walk(folder, MAX_DEPTH, &mut files));
+            for named in &self.folders {
+                if named.is_file() {
+                    files.push(named.clone());
+                } else {
+                    walk(named, MAX_DEPTH, &mut files);
+                }
+            }
             files.sort();
             files.dedup();
             files.iter().flat_map(|path| Face::of_file(path)).map(Arc::new).collect()

@@ -74,6 +74,15 @@ pub struct Block {
     pub missing: Vec<char>,
     pub(super) glyphs: Vec<Glyph>,
     words: Vec<Word>,
+    lines: Vec<Placed>,
+}
+
+/// Where a line has come to stand.
+#[derive(Clone)]
+struct Placed {
+    glyphs: Range<usize>,
+    top: f32,
+    bottom: f32,
 }
 
 /// A word and its box in the block, in pixels from its top left.
@@ -107,6 +116,26 @@ impl Block {
         &self.words
     }
 
+    /// Where a part of the text stands: a box for each line it is on.
+    #[must_use]
+    pub fn boxes(&self, range: Range<usize>) -> Vec<Word> {
+        let mut found = Vec::new();
+        for (line, placed) in self.lines.iter().enumerate() {
+            let (left, right) = sides(&self.glyphs[placed.glyphs.clone()], &range);
+            if left <= right {
+                let (top, bottom) = (placed.top, placed.bottom);
+                found.push(Word { range: range.clone(), line, left, right, top, bottom });
+            }
+        }
+        found
+    }
+
+    /// How many lines there are.
+    #[must_use]
+    pub fn lines(&self) -> usize {
+        self.lines.len()
+    }
+
     /// Paints the block. `ink` is asked for each glyph, with the first byte in the text of what it
     /// shows, so that each word may have its own colours.
     #[must_use]
@@ -127,6 +156,7 @@ pub fn lay_out(fonts: &Fonts, text: &str, style: &TextStyle) -> Block {
         missing: Vec::new(),
         glyphs: Vec::new(),
         words: Vec::new(),
+        lines: Vec::new(),
     };
     let mut lines = Vec::new();
     let mut base = 0;
@@ -203,7 +233,10 @@ impl Block {
             let start = line.range.start + at;
             self.join_word(start..start + word.len(), number, &line.glyphs, top, text);
         }
+        let first = self.glyphs.len();
         self.glyphs.append(&mut line.glyphs);
+        let (glyphs, bottom) = (first..self.glyphs.len(), self.height);
+        self.lines.push(Placed { glyphs, top, bottom });
     }
 
     /// Adds a piece of a line to the words; to the last one, where no space stands between the two.
@@ -215,10 +248,7 @@ impl Block {
         top: f32,
         text: &str,
     ) {
-        let own = glyphs.iter().filter(|glyph| range.contains(&glyph.at));
-        let (left, right) = own.fold((f32::MAX, f32::MIN), |(left, right), glyph| {
-            (left.min(glyph.x), right.max(glyph.x + glyph.advance))
-        });
+        let (left, right) = sides(glyphs, &range);
         let bottom = self.height;
         match self.words.last_mut() {
             Some(last) if last.line == line && last.range.end == range.start => {
@@ -232,6 +262,14 @@ impl Block {
             _ => {}
         }
     }
+}
+
+/// Left and right edge of the glyphs of a part of the text; right before left: there are none.
+fn sides(glyphs: &[Glyph], range: &Range<usize>) -> (f32, f32) {
+    let own = glyphs.iter().filter(|glyph| range.contains(&glyph.at));
+    own.fold((f32::MAX, f32::MIN), |(left, right), glyph| {
+        (left.min(glyph.x), right.max(glyph.x + glyph.advance))
+    })
 }
 
 /// The lines of a paragraph without the spaces at their ends: as much on each as fits, broken where the

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use harfrust::GlyphId;
 use harfrust::font::glyph::bitmap::Pixels as Stored;
 use harfrust::font::glyph::outline::{DrawMemory, DrawOptions, PathSink};
-use zeno::{Command, Join, Mask, Origin, Placement, Stroke, Style, Vector};
+use zeno::{Command, Join, Mask, Origin, PathBuilder, Placement, Stroke, Style, Vector};
 
 use super::layout::Block;
 use super::shape::Glyph;
@@ -111,6 +111,34 @@ impl PathSink for Path {
 }
 
 impl Bitmap {
+    /// A rectangle with round corners, in straight red, green, blue, alpha.
+    #[must_use]
+    pub fn rounded((width, height): (f32, f32), radius: f32, colour: [u8; 4]) -> Self {
+        let (width, height) = (width.clamp(0.0, MAX_SIDE), height.clamp(0.0, MAX_SIDE));
+        let radius = radius.min(width / 2.0).min(height / 2.0);
+        let mut path: Vec<Command> = Vec::new();
+        path.add_round_rect((0.0, 0.0), width, height, radius, radius);
+        let (wide, high) = (width.ceil().max(1.0) as usize, height.ceil().max(1.0) as usize);
+        let mut bitmap =
+            Self { left: 0, top: 0, width: wide, height: high, pixels: vec![0; wide * high * 4] };
+        let (coverage, place) = Mask::new(&path).origin(Origin::TopLeft).render();
+        bitmap.blend(&coverage, place, colour);
+        bitmap
+    }
+
+    /// Puts another bitmap on this one; `at` is where the block of the upper one begins.
+    pub fn put(&mut self, upper: &Self, at: (f32, f32)) {
+        let left = at.0.round() as i32 + upper.left - self.left;
+        let top = at.1.round() as i32 + upper.top - self.top;
+        for (y, row) in upper.pixels.chunks_exact(upper.width * 4).enumerate() {
+            for (x, pixel) in
+                row.as_chunks::<4>().0.iter().enumerate().filter(|(_, pixel)| pixel[3] > 0)
+            {
+                self.over(left + x as i32, top + y as i32, *pixel);
+            }
+        }
+    }
+
     fn paint(&mut self, path: &Path, style: Style<'_>, colour: [u8; 4], size: f32) {
         if path.commands.is_empty() || colour[3] == 0 {
             return;
@@ -125,7 +153,7 @@ impl Bitmap {
         self.blend(&coverage, place, colour);
     }
 
-    pub(crate) fn blend(&mut self, coverage: &[u8], place: Placement, colour: [u8; 4]) {
+    pub(super) fn blend(&mut self, coverage: &[u8], place: Placement, colour: [u8; 4]) {
         let (left, top) = (place.left - self.left, place.top - self.top);
         for (y, row) in coverage.chunks_exact(place.width.max(1) as usize).enumerate() {
             for (x, &covered) in row.iter().enumerate().filter(|(_, covered)| **covered > 0) {
@@ -137,7 +165,7 @@ impl Bitmap {
     }
 
     /// Puts a premultiplied pixel over what is there.
-    pub(crate) fn over(&mut self, x: i32, y: i32, pixel: [u8; 4]) {
+    pub(super) fn over(&mut self, x: i32, y: i32, pixel: [u8; 4]) {
         let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return };
         if x >= self.width || y >= self.height {
             return;

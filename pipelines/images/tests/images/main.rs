@@ -8,6 +8,7 @@
 mod fixtures;
 mod formats;
 mod hostile;
+mod kept;
 mod overlays;
 mod shared_data;
 mod thumbnails;

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::Canvas;
+use super::frame::Rgb;
+use super::{Canvas, CaptionStyle};
 use crate::speech::TimedWord;
 
 /// A gap between words longer than this, in seconds, ends a line.
@@ -67,7 +68,14 @@ pub fn cues(words: &[TimedWord], max_words: usize, max_chars: usize) -> Vec<Cue>
             let ended = last.ends_with(['.', '!', '?', '。', '！', '？', '؟']);
             let gap = word.start - cue.end;
             let length = cue.text().chars().count() + 1 + word.word.chars().count();
-            cue.words.len() < max_words.max(1) && length <= max_chars && !ended && gap < GAP
+            // Scripts without spaces: their words are short, so characters count, and clauses end lines.
+            let room = if word.glued {
+                let paused = last.ends_with(['，', '、', '；', '：']) && cue.words.len() >= 4;
+                length <= (max_words.max(1) * 5).div_ceil(2) + 1 && !paused
+            } else {
+                cue.words.iter().filter(|word| !word.glued).count() < max_words.max(1)
+            };
+            room && length <= max_chars && !ended && gap < GAP
         };
         match cues.last_mut().filter(|cue| fits(cue)) {
             Some(cue) => {
@@ -116,19 +124,25 @@ pub fn vtt(cues: &[Cue]) -> String {
     out
 }
 
-/// Advanced `SubStation` Alpha, with karaoke times.
+/// Advanced `SubStation` Alpha, with karaoke times, in the colours and at the place of `style`.
 #[must_use]
-pub fn ass(cues: &[Cue], canvas: Canvas, size: u32) -> String {
+pub fn ass(cues: &[Cue], canvas: Canvas, style: &CaptionStyle) -> String {
+    let size = style.pixels(canvas);
+    let colour = |Rgb([red, green, blue]): Rgb| format!("&H00{blue:02X}{green:02X}{red:02X}");
+    let font = style.font.as_deref().unwrap_or("Noto Sans").replace([',', '\n', '\r'], " ");
+    let below = (canvas.height as f32 * (1.0 - style.position) - size * 0.7).max(0.0);
     let mut out = format!(
         "[Script Info]\nScriptType: v4.00+\nPlayResX: {}\nPlayResY: {}\n\n[V4+ Styles]\n\
          Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, Bold, \
          BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV\n\
-         Style: Default,Sans,{size},&H0000D7FF,&H00FFFFFF,&H00000000,-1,1,{},0,2,60,60,{}\n\n[Events]\n\
+         Style: Default,{font},{size:.0},{},{},{},-1,1,{:.0},0,2,60,60,{below:.0}\n\n[Events]\n\
          Format: Layer, Start, End, Style, Text\n",
         canvas.width,
         canvas.height,
-        (size / 14).max(1),
-        canvas.height / 5
+        colour(style.highlight),
+        colour(style.colour),
+        colour(style.outline),
+        (size * style.outline_width).max(1.0),
     );
     for cue in cues {
         let time = |seconds: f64| clock(seconds, '.')[1..11].to_owned(); // hundredths, one digit of hours
@@ -172,6 +186,15 @@ mod tests {
     }
 
     #[test]
+    fn without_spaces_lines_hold_characters_and_end_with_clauses() {
+        let mut said: Vec<TimedWord> =
+            words("欢 迎 来 到 商 店， 今 天 有 新 鲜 面 包 和 水 果 还 有 茶。");
+        said.iter_mut().skip(1).for_each(|word| word.glued = true);
+        let texts: Vec<_> = cues(&said, 4, 34).iter().map(Cue::text).collect();
+        assert_eq!(texts, ["欢迎来到商店，", "今天有新鲜面包和水果", "还有茶。"]);
+    }
+
+    #[test]
     fn files_follow_their_formats() {
         let made = cues(&words("Salt & <b>"), 4, 40);
         assert!(srt(&made).starts_with("1\n00:00:00,000 --> 00:00:01,850\nSalt & <b>\n"));
@@ -179,7 +202,8 @@ mod tests {
             vtt(&made).contains("Salt <00:00:00.500><c>&amp;</c> <00:00:01.000><c>&lt;b&gt;</c>")
         );
         let canvas = Canvas { width: 180, height: 320, fps: 25 };
-        let file = ass(&made, canvas, 20);
+        let file = ass(&made, canvas, &CaptionStyle::default());
         assert!(file.contains("0,0:00:00.00,0:00:01.85,Default,{\\k50}Salt{\\k50} &"), "{file}");
+        assert!(file.contains("Noto Sans,14,&H0000DDFF,&H00FFFFFF,&H00000000,"), "{file}");
     }
 }

@@ -20,10 +20,11 @@ use serde::{Deserialize, Serialize};
 
 pub use encoder::{Choice, Encoder, Quality, choose};
 pub use finish::{Finished, finish};
+pub use flotilla_images::text::Fonts;
 pub use frame::{Picture, Rgb};
 pub use motion::Motion;
 pub use overlay::Overlay;
-pub use raster::{CaptionStyle, Emphasis, Fonts};
+pub use raster::{CaptionStyle, Emphasis, missing};
 pub use soundtrack::{Music, Part, soundtrack};
 
 /// What is drawn on.

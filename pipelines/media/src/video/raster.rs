@@ -1,24 +1,20 @@
 //! Draws a line of captions: laid out with bidi and font fallback, outlined, the spoken word lit.
 
-use std::path::PathBuf;
+use std::ops::Range;
 
-use parley::fontique::{Collection, CollectionOptions, SourceCache};
-use parley::{
-    Alignment, AlignmentOptions, FontContext, FontFamily, FontFamilyName, FontWeight, Layout,
-    LayoutContext, PositionedLayoutItem, StyleProperty,
-};
+use flotilla_images::text::{Bitmap, Block, Fonts, Ink, TextStyle, lay_out};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use swash::FontRef;
-use swash::scale::image::{Content, Image};
-use swash::scale::{Render, ScaleContext, Source, StrikeWith};
-use swash::zeno::{Format, Join, Stroke, Vector};
 
 use super::Canvas;
 use super::caption::Cue;
 use super::frame::Rgb;
 use super::overlay::Overlay;
-use crate::error::MediaError;
+
+/// The part of the canvas that a line may fill.
+const MOST_WIDTH: f32 = 0.86;
+/// How often the width of broken lines is halved in on, to make them alike.
+const BALANCE_STEPS: usize = 6;
 
 /// How the spoken word stands out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +33,7 @@ pub enum Emphasis {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CaptionStyle {
-    /// The family of the font; the first that is there when not set.
+    /// The family of the font; the bundled Noto Sans when not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub font: Option<String>,
     /// Height of the letters as a part of the shorter side, 0.02 to 0.3.
@@ -109,300 +105,273 @@ impl CaptionStyle {
     }
 }
 
-/// The fonts that captions are set in, in this order.
-pub struct Fonts {
-    context: FontContext,
-    layouts: LayoutContext<usize>,
-    glyphs: ScaleContext,
-    families: Vec<String>,
+/// A line of captions, laid out; its words are lit one after the other.
+pub(crate) struct Caption {
+    block: Block,
+    /// Where each word of the cue is in the text.
+    words: Vec<Range<usize>>,
+    style: CaptionStyle,
+    canvas: Canvas,
 }
 
-impl std::fmt::Debug for Fonts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Fonts({} families)", self.families.len())
+impl Caption {
+    pub(crate) fn new(cue: &Cue, style: &CaptionStyle, canvas: Canvas, fonts: &Fonts) -> Self {
+        let (text, words) = text_of(cue, style.uppercase);
+        let widest = canvas.width as f32 * MOST_WIDTH;
+        let block = balanced(fonts, &text, &text_style(style, canvas), widest);
+        Self { block, words, style: style.clone(), canvas }
     }
-}
 
-/// RGBA, premultiplied.
-struct Sheet {
-    width: usize,
-    height: usize,
-    rgba: Vec<u8>,
-}
-
-impl Fonts {
-    /// Reads fonts from files and folders; what is not there is left out.
-    ///
-    /// # Errors
-    /// [`MediaError::Missing`] when there is no font at all.
-    pub fn load(paths: &[PathBuf]) -> Result<Self, MediaError> {
-        let options = CollectionOptions { shared: false, system_fonts: false };
-        let mut collection = Collection::new(options);
-        collection.load_fonts_from_paths(paths.iter().filter(|path| path.exists()));
-        let mut families: Vec<String> = collection.family_names().map(str::to_owned).collect();
-        // Plain text faces before those of single scripts and of pictograms.
-        let rank = |name: &String| match name.as_str() {
-            "DejaVu Sans" | "Noto Sans" => 0,
-            name if name.contains("Emoji") => 3,
-            name if name.contains("Serif") || name.contains("Mono") => 2,
-            _ => 1,
+    /// The line with its word `active` lit; `None`: there is nothing to be seen.
+    pub(crate) fn draw(&self, active: Option<usize>) -> Option<Overlay> {
+        let (style, size) = (&self.style, self.block.size);
+        let lit = |at: usize| {
+            active.is_some_and(|word| self.words.get(word).is_some_and(|range| range.contains(&at)))
         };
-        families.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.cmp(b)));
-        if families.is_empty() {
-            return Err(MediaError::Missing {
-                program: "a font for captions".to_owned(),
-                package: "fonts-dejavu-core fonts-noto-color-emoji",
-                setting: "video.fonts",
-            });
-        }
-        let context = FontContext { collection, source_cache: SourceCache::default() };
-        Ok(Self { context, layouts: LayoutContext::new(), glyphs: ScaleContext::new(), families })
-    }
-
-    /// No font: for videos without captions.
-    #[must_use]
-    pub fn none() -> Self {
-        let options = CollectionOptions { shared: false, system_fonts: false };
-        let collection = Collection::new(options);
-        let context = FontContext { collection, source_cache: SourceCache::default() };
-        let (layouts, glyphs) = (LayoutContext::new(), ScaleContext::new());
-        Self { context, layouts, glyphs, families: Vec::new() }
-    }
-
-    /// Whether there is one.
-    #[must_use]
-    pub fn any(&self) -> bool {
-        !self.families.is_empty()
-    }
-
-    /// Draws `cue` with its word `active` lit.
-    pub fn draw(
-        &mut self,
-        cue: &Cue,
-        active: Option<usize>,
-        style: &CaptionStyle,
-        canvas: Canvas,
-    ) -> Option<Overlay> {
-        // A script that has no glyphs in this weight is better light than missing.
-        let mut layout = self.layout(cue, style, canvas, style.weight);
-        if lacking(&layout) && style.weight != 400 {
-            layout = self.layout(cue, style, canvas, 400);
-        }
-        let size = style.pixels(canvas);
-        let outline = size * style.outline_width;
-        let margin = (outline + size * 0.35).ceil();
-        let width = (layout.full_width() + 2.0 * margin).ceil() as usize;
-        let height = (layout.height() + 2.0 * margin).ceil() as usize;
-        let (wide, high) = (canvas.width as usize, canvas.height as usize);
-        if width == 0 || height == 0 {
-            return None;
-        }
-        let mut sheet = Sheet::clear(width.min(wide * 2), height.min(high * 2));
-        if let Some(plate) = style.background {
-            sheet.plate([0.0, 0.0, width as f32, height as f32], size * 0.3, plate.0, 0.72);
-        }
-        if style.emphasis == Emphasis::Box {
-            for bounds in boxes(&layout, active, margin, size) {
-                sheet.plate(bounds, size * 0.18, style.highlight.0, 1.0);
+        let plain = Ink {
+            fill: opaque(style.colour),
+            outline: opaque(style.outline),
+            outline_width: size * style.outline_width,
+        };
+        let text = self.block.draw(|at| match style.emphasis {
+            Emphasis::Colour if lit(at) => Ink { fill: opaque(style.highlight), ..plain },
+            Emphasis::Box if lit(at) => {
+                let fill = opaque(readable_on(style.highlight));
+                Ink { fill, outline: [0; 4], outline_width: 0.0 }
             }
+            _ => plain,
+        });
+        let mut sheet = Bitmap { pixels: vec![0; text.pixels.len()], ..text };
+        if let Some(Rgb([red, green, blue])) = style.background {
+            let pad = (size * 0.36, size * 0.1);
+            let sides = (self.block.width + 2.0 * pad.0, self.block.height + 2.0 * pad.1);
+            let plate = Bitmap::rounded(sides, size * 0.28, [red, green, blue, 190]);
+            sheet.put(&plate, (-pad.0, -pad.1));
         }
-        let lit = |word| style.emphasis == Emphasis::Colour && Some(word) == active;
-        if outline > 0.0 {
-            self.pass(&layout, &mut sheet, margin, Some(outline * 2.0), |_| style.outline.0);
-        }
-        let colour = |word| if lit(word) { style.highlight.0 } else { style.colour.0 };
-        self.pass(&layout, &mut sheet, margin, None, colour);
-        let left = wide.saturating_sub(sheet.width) / 2;
-        let middle = (style.position * high as f32) as usize;
-        let top = middle.saturating_sub(sheet.height / 2).min(high.saturating_sub(sheet.height));
-        Some(Overlay::premultiplied(&sheet.rgba, sheet.width, left, top))
-    }
-
-    fn layout(
-        &mut self,
-        cue: &Cue,
-        style: &CaptionStyle,
-        canvas: Canvas,
-        weight: u16,
-    ) -> Layout<usize> {
-        let mut text = String::new();
-        let mut ranges = Vec::with_capacity(cue.words.len());
-        for word in &cue.words {
-            if !text.is_empty() && !word.glued {
-                text.push(' ');
-            }
-            let start = text.len();
-            if style.uppercase {
-                text.push_str(&word.word.to_uppercase());
-            } else {
-                text.push_str(&word.word);
-            }
-            ranges.push(start..text.len());
-        }
-        let wanted = style.font.iter().chain(&self.families);
-        let families: Vec<FontFamilyName> =
-            wanted.map(|name| FontFamilyName::Named(name.as_str().into())).collect();
-        let mut builder = self.layouts.ranged_builder(&mut self.context, &text, 1.0, true);
-        builder.push_default(StyleProperty::FontFamily(FontFamily::from(&families[..])));
-        builder.push_default(StyleProperty::FontSize(style.pixels(canvas)));
-        builder.push_default(StyleProperty::FontWeight(FontWeight::new(f32::from(weight))));
-        for (word, range) in ranges.into_iter().enumerate() {
-            builder.push(StyleProperty::Brush(word + 1), range);
-        }
-        let mut layout = builder.build(&text);
-        layout.break_all_lines(Some(canvas.width as f32 * 0.84));
-        layout.align(Alignment::Center, AlignmentOptions::default());
-        layout
-    }
-
-    /// Draws every glyph, filled or stroked.
-    fn pass(
-        &mut self,
-        layout: &Layout<usize>,
-        sheet: &mut Sheet,
-        margin: f32,
-        stroke: Option<f32>,
-        colour: impl Fn(usize) -> [u8; 3],
-    ) {
-        const SOURCES: [Source; 3] =
-            [Source::ColorOutline(0), Source::ColorBitmap(StrikeWith::BestFit), Source::Outline];
-        for line in layout.lines() {
-            for item in line.items() {
-                let PositionedLayoutItem::GlyphRun(glyphs) = item else { continue };
-                let run = glyphs.run();
-                let font = run.font();
-                let Some(font) = FontRef::from_index(font.data.as_ref(), font.index as usize)
-                else {
-                    continue;
-                };
-                let mut scaler = self
-                    .glyphs
-                    .builder(font)
-                    .size(run.font_size())
-                    .normalized_coords(run.normalized_coords().iter().map(|coord| coord.to_bits()))
-                    .build();
-                let word = glyphs.style().brush.wrapping_sub(1);
-                for glyph in glyphs.positioned_glyphs() {
-                    let (x, y) = (glyph.x + margin, glyph.y + margin);
-                    let mut render =
-                        Render::new(if stroke.is_some() { &SOURCES[2..] } else { &SOURCES });
-                    render.format(Format::Alpha).offset(Vector::new(x.fract(), -y.fract()));
-                    if let Some(width) = stroke {
-                        let mut line = Stroke::new(width);
-                        line.join(Join::Round);
-                        render.style(line);
-                    }
-                    if let Some(image) =
-                        u16::try_from(glyph.id).ok().and_then(|id| render.render(&mut scaler, id))
-                    {
-                        sheet.glyph(&image, x.floor() as i32, y.floor() as i32, colour(word));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Whether a character has no glyph.
-fn lacking(layout: &Layout<usize>) -> bool {
-    let mut covered = 0;
-    for line in layout.lines() {
-        for item in line.items() {
-            let PositionedLayoutItem::GlyphRun(glyphs) = item else { continue };
-            if glyphs.glyphs().any(|glyph| glyph.id == 0) {
-                return true;
-            }
-            covered += 1;
-        }
-    }
-    covered == 0
-}
-
-/// The boxes behind the active word: one, or two where it is broken.
-fn boxes(layout: &Layout<usize>, active: Option<usize>, margin: f32, size: f32) -> Vec<[f32; 4]> {
-    let mut found = Vec::new();
-    for line in layout.lines() {
-        let mut sides: Option<(f32, f32, f32)> = None;
-        for item in line.items() {
-            let PositionedLayoutItem::GlyphRun(run) = item else { continue };
-            if active.is_none_or(|word| run.style().brush != word + 1) {
-                continue;
-            }
-            let (left, right) = (run.offset(), run.offset() + run.advance());
-            let (low, high, _) = sides.unwrap_or((left, right, 0.0));
-            sides = Some((low.min(left), high.max(right), run.baseline()));
-        }
-        if let Some((left, right, base)) = sides {
-            let pad = size * 0.16;
-            let (left, right) = (left + margin - pad, right + margin + pad);
-            found.push([left, base + margin - size * 0.95, right - left, size * 1.3]);
-        }
-    }
-    found
-}
-
-impl Sheet {
-    fn clear(width: usize, height: usize) -> Self {
-        Self { width, height, rgba: vec![0; width * height * 4] }
-    }
-
-    /// A rounded rectangle: left, top, width, height.
-    fn plate(
-        &mut self,
-        [left, top, width, height]: [f32; 4],
-        radius: f32,
-        colour: [u8; 3],
-        opacity: f32,
-    ) {
-        let (middle, half) =
-            ((left + width / 2.0, top + height / 2.0), (width / 2.0, height / 2.0));
-        let radius = radius.min(half.0).min(half.1);
-        for y in (top.max(0.0) as usize)..((top + height).ceil().max(0.0) as usize).min(self.height)
+        if style.emphasis == Emphasis::Box
+            && let Some(range) = active.and_then(|word| self.words.get(word))
         {
-            for x in
-                (left.max(0.0) as usize)..((left + width).ceil().max(0.0) as usize).min(self.width)
-            {
-                let dx = ((x as f32 + 0.5 - middle.0).abs() - half.0 + radius).max(0.0);
-                let dy = ((y as f32 + 0.5 - middle.1).abs() - half.1 + radius).max(0.0);
-                let cover = (radius - dx.hypot(dy) + 0.5).clamp(0.0, 1.0) * opacity;
-                self.over(x, y, colour, (cover * 255.0) as u8);
+            for word in self.block.boxes(range.clone()) {
+                let pad = size * 0.15;
+                let (top, bottom) = (word.top + size * 0.1, word.bottom - size * 0.02);
+                let sides = (word.right - word.left + 2.0 * pad, bottom - top);
+                let plate = Bitmap::rounded(sides, size * 0.18, opaque(style.highlight));
+                sheet.put(&plate, (word.left - pad, top));
+            }
+        }
+        sheet.put(&text, (0.0, 0.0));
+        self.placed(&sheet)
+    }
+
+    /// Cut to what can be seen, at its place on the canvas.
+    fn placed(&self, sheet: &Bitmap) -> Option<Overlay> {
+        let (wide, high) = (self.canvas.width as f32, self.canvas.height as f32);
+        let (edge, lowest) = (high * 0.02, high - self.block.height);
+        let middle = self.style.position * high - self.block.height / 2.0;
+        let top = middle.clamp(edge.min(lowest.max(0.0)), (lowest - edge).max(0.0));
+        let left = (wide - self.block.width) / 2.0;
+        let at = (left.round() as i32 + sheet.left, top.round() as i32 + sheet.top);
+        let rows = seen(sheet.height, at.1, self.canvas.height, |y| {
+            sheet.pixels[y * sheet.width * 4..][..sheet.width * 4].chunks_exact(4).any(|p| p[3] > 0)
+        })?;
+        let columns = seen(sheet.width, at.0, self.canvas.width, |x| {
+            rows.clone().any(|y| sheet.pixels[(y * sheet.width + x) * 4 + 3] > 0)
+        })?;
+        // Two by two pixels share a colour: the cut begins at an even place.
+        let even = |range: Range<usize>, at: i32| {
+            let odd = (range.start as i32 + at).rem_euclid(2) as usize;
+            (range.start as i32 + at - odd as i32, odd, range)
+        };
+        let ((x, odd_x, columns), (y, odd_y, rows)) = (even(columns, at.0), even(rows, at.1));
+        let width = columns.len() + odd_x;
+        let mut pixels = vec![0; width * odd_y * 4];
+        for row in rows {
+            pixels.resize(pixels.len() + odd_x * 4, 0);
+            let from = (row * sheet.width + columns.start) * 4;
+            pixels.extend_from_slice(&sheet.pixels[from..from + columns.len() * 4]);
+        }
+        Some(Overlay::premultiplied(&pixels, width, x.max(0) as usize, y.max(0) as usize))
+    }
+}
+
+/// The rows or columns, of `count` that begin at `at`, that lie on the canvas and have something.
+fn seen(count: usize, at: i32, side: u32, has: impl Fn(usize) -> bool) -> Option<Range<usize>> {
+    let first = usize::try_from(-at).unwrap_or(0);
+    let end = usize::try_from(i64::from(side) - i64::from(at)).unwrap_or(0).min(count);
+    let start = (first..end).find(|n| has(*n))?;
+    let last = (start..end).rev().find(|n| has(*n))?;
+    Some(start..last + 1)
+}
+
+/// Characters of these captions that no font has: they are left out of the picture.
+#[must_use]
+pub fn missing(cues: &[Cue], style: &CaptionStyle, fonts: &Fonts) -> Vec<char> {
+    let mut missing = Vec::new();
+    for cue in cues {
+        let text = text_of(cue, style.uppercase).0;
+        let block = lay_out(fonts, &text, &TextStyle { size: 10.0, ..TextStyle::default() });
+        missing.extend(block.missing);
+    }
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
+
+/// The words of a cue as one text, and where each is in it.
+fn text_of(cue: &Cue, uppercase: bool) -> (String, Vec<Range<usize>>) {
+    let mut text = String::new();
+    let mut ranges = Vec::with_capacity(cue.words.len());
+    for word in &cue.words {
+        if !text.is_empty() && !word.glued {
+            text.push(' ');
+        }
+        let start = text.len();
+        if uppercase {
+            text.push_str(&word.word.to_uppercase());
+        } else {
+            text.push_str(&word.word);
+        }
+        ranges.push(start..text.len());
+    }
+    (text, ranges)
+}
+
+fn text_style(style: &CaptionStyle, canvas: Canvas) -> TextStyle {
+    TextStyle {
+        family: style.font.clone(),
+        weight: f32::from(style.weight),
+        size: style.pixels(canvas),
+        ..TextStyle::default()
+    }
+}
+
+/// Broken at `widest`, or earlier where that makes the lines more alike and none more.
+fn balanced(fonts: &Fonts, text: &str, style: &TextStyle, widest: f32) -> Block {
+    let set = |width: f32| {
+        let style = TextStyle { max_width: Some(width), ..style.clone() };
+        lay_out(fonts, text, &style)
+    };
+    let mut best = set(widest);
+    let (lines, words) = (best.lines(), best.words().len());
+    let (mut low, mut high) = (best.width / lines.max(1) as f32, best.width);
+    for _ in 0..if lines > 1 { BALANCE_STEPS } else { 0 } {
+        let middle = f32::midpoint(low, high);
+        let tried = set(middle);
+        // A word that is cut in two counts twice.
+        if tried.lines() == lines && tried.words().len() == words {
+            (best, high) = (tried, middle);
+        } else {
+            low = middle;
+        }
+    }
+    best
+}
+
+fn opaque(Rgb([red, green, blue]): Rgb) -> [u8; 4] {
+    [red, green, blue, 255]
+}
+
+/// Black or white, whichever stands out more.
+fn readable_on(Rgb(ground): Rgb) -> Rgb {
+    let light: f32 =
+        [0.2126, 0.7152, 0.0722].iter().zip(ground).map(|(k, c)| k * f32::from(c)).sum();
+    if light > 140.0 { Rgb([16, 16, 16]) } else { Rgb([255, 255, 255]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::Frame;
+    use super::*;
+    use crate::speech::TimedWord;
+
+    const CANVAS: Canvas = Canvas { width: 540, height: 960, fps: 30 };
+
+    fn cue(words: &[(&str, bool)]) -> Cue {
+        let timed = |(word, glued): &(&str, bool)| TimedWord {
+            word: (*word).into(),
+            start: 0.0,
+            end: 1.0,
+            glued: *glued,
+        };
+        Cue { start: 0.0, end: 1.0, words: words.iter().map(timed).collect() }
+    }
+
+    /// Columns from first to last in which a frame has the colour of the lit word (red).
+    fn red_columns(caption: &Caption, active: usize) -> (usize, usize) {
+        let mut frame = Frame::black(540, 960);
+        caption.draw(Some(active)).expect("something to see").blend(&mut frame);
+        let red = |column: &usize| frame.v.iter().skip(*column).step_by(270).any(|v| *v > 200);
+        let first = (0..270).find(red).expect("a red word");
+        (first, (0..270).rfind(red).expect("a red word"))
+    }
+
+    #[test]
+    fn the_lit_word_moves_in_the_direction_of_the_script() {
+        let fonts = Fonts::default();
+        for emphasis in [Emphasis::Colour, Emphasis::Box] {
+            let highlight = Rgb([255, 0, 0]);
+            let style = CaptionStyle { emphasis, highlight, size: 0.06, ..CaptionStyle::default() };
+            for (words, leftwards) in [
+                ([("One", false), ("two", false), ("three.", false)], false),
+                (
+                    [
+                        ("\u{5d0}\u{5d7}\u{5ea}", false),
+                        ("\u{5e9}\u{5ea}\u{5d9}\u{5dd}", false),
+                        ("\u{5e9}\u{5dc}\u{5d5}\u{5e9}.", false),
+                    ],
+                    true,
+                ),
+                (
+                    [
+                        ("\u{648}\u{627}\u{62d}\u{62f}", false),
+                        ("\u{627}\u{62b}\u{646}\u{627}\u{646}", false),
+                        ("\u{62b}\u{644}\u{627}\u{62b}\u{629}", false),
+                    ],
+                    true,
+                ),
+                ([("a", false), ("b", true), ("c", true)], false),
+            ] {
+                let caption = Caption::new(&cue(&words), &style, CANVAS, &fonts);
+                let places: Vec<_> = (0..3).map(|word| red_columns(&caption, word)).collect();
+                for pair in places.windows(2) {
+                    let (one, two) =
+                        if leftwards { (pair[1], pair[0]) } else { (pair[0], pair[1]) };
+                    // Boxes have padding and may touch.
+                    assert!(one.0 < two.0 && one.1 < two.1, "{words:?} {emphasis:?}: {places:?}");
+                }
+                let (first, last) = (
+                    places.iter().map(|p| p.0).min().unwrap(),
+                    places.iter().map(|p| p.1).max().unwrap(),
+                );
+                assert!((first + last).abs_diff(270) <= 6, "in the middle: {first} {last}");
             }
         }
     }
 
-    fn glyph(&mut self, image: &Image, x: i32, y: i32, colour: [u8; 3]) {
-        let placed = image.placement;
-        let width = placed.width as usize;
-        for row in 0..placed.height as usize {
-            for column in 0..width {
-                let at = (x + placed.left + column as i32, y - placed.top + row as i32);
-                let (Ok(x), Ok(y)) = (usize::try_from(at.0), usize::try_from(at.1)) else {
-                    continue;
-                };
-                if x >= self.width || y >= self.height {
-                    continue;
-                }
-                let index = row * width + column;
-                match image.content {
-                    Content::Mask => {
-                        self.over(x, y, colour, image.data.get(index).copied().unwrap_or(0));
-                    }
-                    Content::Color | Content::SubpixelMask => {
-                        if let Some(p) = image.data.get(index * 4..index * 4 + 4) {
-                            self.over(x, y, [p[0], p[1], p[2]], p[3]);
-                        }
-                    }
-                }
-            }
-        }
+    #[test]
+    fn two_lines_are_about_as_long() {
+        let words = ["Fresh", "bread,", "every", "single", "morning"].map(|w| (w, false));
+        let style = CaptionStyle { size: 0.09, ..CaptionStyle::default() };
+        let caption = Caption::new(&cue(&words), &style, CANVAS, &Fonts::default());
+        assert_eq!(caption.block.lines(), 2);
+        let edge = |line| {
+            let own = caption.block.words().iter().filter(move |word| word.line == line);
+            own.fold((f32::MAX, 0.0f32), |(l, r), word| (l.min(word.left), r.max(word.right)))
+        };
+        let widths = [0, 1].map(|line| edge(line).1 - edge(line).0);
+        assert!((widths[0] - widths[1]).abs() < 0.35 * widths[0], "{widths:?}");
     }
 
-    fn over(&mut self, x: usize, y: usize, colour: [u8; 3], alpha: u8) {
-        let at = (y * self.width + x) * 4;
-        let pixel = &mut self.rgba[at..at + 4];
-        let (cover, keep) = (u32::from(alpha), 255 - u32::from(alpha));
-        for (to, from) in pixel.iter_mut().zip([colour[0], colour[1], colour[2], 255]) {
-            *to = ((u32::from(from) * cover + u32::from(*to) * keep + 127) / 255) as u8;
-        }
+    #[test]
+    fn what_is_too_large_is_cut_at_the_canvas_and_nothing_is_nothing() {
+        let style = CaptionStyle { size: 0.3, position: 1.0, ..CaptionStyle::default() };
+        let canvas = Canvas { width: 64, height: 64, fps: 30 };
+        let words = [("Donaudampfschiff", false), ("W", false), ("\u{10ffff}", false)];
+        let mut frame = Frame::black(64, 64);
+        let caption = Caption::new(&cue(&words), &style, canvas, &Fonts::default());
+        caption.draw(Some(0)).expect("something to see").blend(&mut frame);
+        assert_ne!(frame, Frame::black(64, 64));
+        assert_eq!(missing(&[cue(&words)], &style, &Fonts::default()), ['\u{10ffff}']);
+        assert!(Caption::new(&cue(&[]), &style, canvas, &Fonts::default()).draw(None).is_none());
     }
 }

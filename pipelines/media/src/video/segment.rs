@@ -11,8 +11,8 @@ use super::encoder::{Encoder, Quality};
 use super::frame::{Frame, Picture};
 use super::motion::{Camera, Motion, ROOM};
 use super::overlay::Overlay;
-use super::raster::{CaptionStyle, Fonts};
-use super::{Canvas, Transition};
+use super::raster::{Caption, CaptionStyle};
+use super::{Canvas, Fonts, Transition};
 use crate::child::{Running, Stop};
 use crate::error::MediaError;
 use crate::tools::Tools;
@@ -76,7 +76,7 @@ pub fn still_size(canvas: Canvas) -> (u32, u32) {
 /// When ffmpeg is missing or fails, or it was stopped.
 pub fn render(
     job: &Job,
-    fonts: &mut Fonts,
+    fonts: &Fonts,
     tools: &Tools,
     stop: &Stop,
     progress: &dyn Fn(u32),
@@ -104,12 +104,35 @@ pub fn render(
     std::fs::read(&file).map_err(MediaError::io("read a segment"))
 }
 
-/// Which line with which word lit was drawn last, and its picture.
-type DrawnCaption = ((usize, Option<usize>), Option<Overlay>);
+/// The line that is shown, and its picture with one word lit.
+struct Subtitles<'a> {
+    job: &'a Job,
+    fonts: &'a Fonts,
+    line: Option<(usize, Caption)>,
+    drawn: Option<(Option<usize>, Option<Overlay>)>,
+}
+
+impl Subtitles<'_> {
+    /// What is to be seen at a second of the segment.
+    fn at(&mut self, second: f64) -> Option<&Overlay> {
+        let (job, fonts) = (self.job, self.fonts);
+        let index = job.cues.iter().position(|cue| (cue.start..cue.end).contains(&second))?;
+        if self.line.as_ref().is_none_or(|(shown, _)| *shown != index) {
+            let caption = Caption::new(&job.cues[index], &job.style, job.canvas, fonts);
+            (self.line, self.drawn) = (Some((index, caption)), None);
+        }
+        let active = job.cues[index].active(second);
+        let (_, caption) = self.line.as_ref()?;
+        if self.drawn.as_ref().is_none_or(|(lit, _)| *lit != active) {
+            self.drawn = Some((active, caption.draw(active)));
+        }
+        self.drawn.as_ref()?.1.as_ref()
+    }
+}
 
 fn feed(
     job: &Job,
-    fonts: &mut Fonts,
+    fonts: &Fonts,
     tools: &Tools,
     stop: &Stop,
     progress: &dyn Fn(u32),
@@ -124,7 +147,7 @@ fn feed(
         _ => None,
     };
     let (mut frame, mut other) = (Frame::black(size.0, size.1), Frame::black(size.0, size.1));
-    let mut caption: Option<DrawnCaption> = None;
+    let mut subtitles = Subtitles { job, fonts, line: None, drawn: None };
     for n in 0..job.scene.frames {
         stop.check()?;
         painter.paint(n, &mut frame)?;
@@ -136,16 +159,8 @@ fn feed(
             logo.blend(&mut frame);
         }
         let second = (f64::from(n) + 0.5) / f64::from(canvas.fps);
-        if let Some(index) = job.cues.iter().position(|cue| (cue.start..cue.end).contains(&second))
-        {
-            let cue = &job.cues[index];
-            let key = (index, cue.active(second));
-            if caption.as_ref().is_none_or(|(drawn, _)| *drawn != key) {
-                caption = Some((key, fonts.draw(cue, key.1, &job.style, canvas)));
-            }
-            if let Some((_, Some(overlay))) = &caption {
-                overlay.blend(&mut frame);
-            }
+        if let Some(caption) = subtitles.at(second) {
+            caption.blend(&mut frame);
         }
         for (plane, _) in frame.planes() {
             pipe.write_all(plane).map_err(MediaError::io("write a frame to ffmpeg"))?;
@@ -162,7 +177,13 @@ struct Painter<'a> {
 }
 
 enum Painted {
-    Still { still: Box<Frame>, motion: Motion, camera: Box<Camera> },
+    /// The same frame again and again.
+    Plain(Box<Frame>),
+    Still {
+        still: Box<Frame>,
+        motion: Motion,
+        camera: Box<Camera>,
+    },
     Clip(Box<Clip>),
 }
 
@@ -183,10 +204,13 @@ impl<'a> Painter<'a> {
                         "it has fewer than four pixels on a side",
                     ));
                 }
-                Painted::Still {
-                    still: Box::new(still),
-                    motion: *motion,
-                    camera: Box::new(Camera::new()),
+                let mut camera = Box::new(Camera::new());
+                if *motion == Motion::Still {
+                    let mut frame = Frame::black(canvas.width as usize, canvas.height as usize);
+                    camera.draw(&still, Motion::Still, 0.0, &mut frame);
+                    Painted::Plain(Box::new(frame))
+                } else {
+                    Painted::Still { still: Box::new(still), motion: *motion, camera }
                 }
             }
             Shown::Clip(file) => {
@@ -198,6 +222,10 @@ impl<'a> Painter<'a> {
 
     fn paint(&mut self, n: u32, frame: &mut Frame) -> Result<(), MediaError> {
         match &mut self.source {
+            Painted::Plain(plain) => {
+                frame.clone_from(plain);
+                Ok(())
+            }
             Painted::Still { still, motion, camera } => {
                 let last = (self.scene.frames + self.scene.tail).saturating_sub(1).max(1);
                 camera.draw(still, *motion, f64::from(n) / f64::from(last), frame);

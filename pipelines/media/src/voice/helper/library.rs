@@ -1,18 +1,18 @@
-//! Speaks one text with libespeak-ng and tells when each word begins.
+//! What speaks with libespeak-ng and tells when each word begins.
 //!
 //! The program `espeak-ng` gives no word times, its library does. The library is under the GPL, so
-//! it is opened at run time by this process of its own and never linked into Flotilla. One request
+//! it is opened at run time by a process of its own and never linked into Flotilla. One request
 //! per process: a line of JSON on the input; a line of JSON, then samples (s16le), on the output.
 
 #![expect(unsafe_code, reason = "libespeak-ng is a C library; its few calls stand here alone")]
 
 use std::ffi::{CString, c_char, c_int, c_short, c_uint, c_void};
 use std::io::{BufRead, Read, Write};
-use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
-use flotilla_media::voice::helper::{Answer, Mark, Request};
 use libloading::Library;
+
+use super::{Answer, Mark, Request};
 
 const SYNCHRONOUS: c_int = 2;
 const CHARS_UTF8: c_uint = 1;
@@ -167,7 +167,8 @@ fn speak(request: &Request) -> Result<u32, String> {
     }
 }
 
-fn run() -> Result<(), String> {
+/// Answers the one request on the standard input.
+pub(super) fn answer() -> Result<(), String> {
     let mut line = String::new();
     let mut input = std::io::stdin().lock().take(MAX_REQUEST);
     input.read_line(&mut line).map_err(|e| e.to_string())?;
@@ -189,14 +190,4 @@ fn run() -> Result<(), String> {
     out.write_all(b"\n").map_err(said)?;
     let bytes: Vec<u8> = gathered.samples.iter().flat_map(|s| s.to_le_bytes()).collect();
     out.write_all(&bytes).and_then(|()| out.flush()).map_err(said)
-}
-
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
-            eprintln!("{problem}");
-            ExitCode::FAILURE
-        }
-    }
 }

@@ -1,6 +1,27 @@
-//! What is said between Flotilla and its process `flotilla-espeak`.
+//! The process that speaks with word times: the program that runs it started once more, with
+//! [`COMMAND`] as its first word. What is said between the two stands here.
+
+mod library;
+
+use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
+
+/// The first word of the command line that makes a program this process: it must call [`main`]
+/// before anything else.
+pub const COMMAND: &str = "speak-words";
+
+/// Answers one request and ends.
+#[must_use]
+pub fn main() -> ExitCode {
+    match library::answer() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// One line of JSON on the helper's input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
