@@ -157,7 +157,7 @@ impl Handler<ContentGenerate> for ContentHandler {
                 Err(why) => local.notes.push(format!("image: {why}")),
             }
         }
-        Ok(by_model::refine(model, cx, &job, &specs, shown, local).await)
+        by_model::refine(model, cx, &job, &specs, shown, local).await
     }
 }
 

@@ -22,6 +22,8 @@ mod token_refresh;
 mod video_render;
 mod voice_server;
 
+use std::sync::Arc;
+
 use flotilla_core::Registry;
 use flotilla_core::registry::RegistryError;
 
@@ -36,12 +38,12 @@ pub use models::{GuardedAsk, Models};
 pub use services::{Services, SourceRules};
 pub use social_campaign::{CampaignHandler, CampaignResult, Ended, SocialCampaign, Target};
 pub use social_post::{
-    Content, MediaItem, PostHandler, PostResult, ScheduledBy, Social, SocialPost,
+    Content, Fitter, MediaItem, PostHandler, PostResult, ScheduledBy, Social, SocialPost,
 };
 pub use source::Source;
 pub use speech_synthesize::{SpeechHandler, SpeechResult, SpeechSynthesize};
 pub use tags_generate::{Label, PastPost, TagsGenerate, TagsHandler, TagsResult, classifier_key};
-pub use thumbnail_generate::{Made, ThumbnailGenerate, ThumbnailHandler, ThumbnailResult};
+pub use thumbnail_generate::{Made, SrcSet, ThumbnailGenerate, ThumbnailHandler, ThumbnailResult};
 pub use token_exchange::{CLIENT_ID, CLIENT_SECRET, PlatformTokens};
 pub use token_refresh::{REFRESH, RefreshHandler, RefreshResult, TokenRefresh};
 pub use video_render::{
@@ -61,7 +63,8 @@ pub fn register(registry: &mut Registry, services: &Services) -> Result<(), Regi
     registry.register::<TagsGenerate, _>(TagsHandler::new(services))?;
     registry.register::<ThumbnailGenerate, _>(ThumbnailHandler::new(services))?;
     registry.register::<SocialPost, _>(PostHandler::new(services))?;
-    registry.register::<SocialCampaign, _>(CampaignHandler)?;
+    let platforms = Arc::clone(&services.social.platforms);
+    registry.register::<SocialCampaign, _>(CampaignHandler::new(platforms))?;
     registry.register::<LinkProcess, _>(LinkHandler)?;
     registry.register::<TokenRefresh, _>(RefreshHandler::new(services))?;
     registry.register::<SpeechSynthesize, _>(SpeechHandler::new(services))?;

@@ -99,6 +99,7 @@ impl LinkProcess {
             focus: Focus::default(),
             placeholder: true,
             partial: false,
+            keep: Vec::new(),
             overlays: Vec::new(),
         }
     }
@@ -152,6 +153,7 @@ fn default_outputs() -> Vec<Output> {
         target: None,
         sharpen: None,
         progressive: false,
+        animated: false,
     };
     vec![output("portrait", 360, 640), output("square", 320, 320)]
 }

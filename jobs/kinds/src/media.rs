@@ -1,8 +1,7 @@
 //! What speech and videos share: the programs, the bounds, who speaks, and the speech of a text
 //! made of kept parts.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +19,7 @@ use crate::services::Services;
 use crate::voice_server::{Server, ServerVoice};
 
 /// Bumped when the same text would sound or look different: what was kept is then made anew.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What the binary hands to speech and videos.
 #[derive(Clone)]
@@ -39,8 +38,8 @@ pub struct Media {
     pub max_speech: f64,
     /// The server of [`Provider::Openai`].
     pub server: Option<Arc<Server>>,
-    /// Fonts for captions.
-    pub fonts: Vec<PathBuf>,
+    /// Fonts for captions, beside those that come with the program.
+    pub fonts: Arc<Fonts>,
     /// Whether the graphics card may encode.
     pub hardware: bool,
     /// Most scenes of a video.
@@ -53,8 +52,6 @@ pub struct Media {
     pub max_seconds: f64,
     /// The encoder, once one was chosen.
     pub encoder: Arc<OnceLock<Choice>>,
-    /// Fonts that were read, for segments to come.
-    pub loaded: Arc<Mutex<Vec<Fonts>>>,
 }
 
 impl Default for Media {
@@ -67,14 +64,13 @@ impl Default for Media {
             max_text: 65_536,
             max_speech: 1800.0,
             server: None,
-            fonts: vec!["/usr/share/fonts/truetype/dejavu".into()],
+            fonts: Arc::default(),
             hardware: false,
             max_scenes: 100,
             max_pixels: 2_073_600,
             max_fps: 60,
             max_seconds: 300.0,
             encoder: Arc::default(),
-            loaded: Arc::default(),
         }
     }
 }
@@ -308,7 +304,7 @@ pub(crate) fn of_media(error: MediaError) -> JobError {
     match error {
         MediaError::Busy { after, .. } => {
             let after = after.map(|wait| wait.min(Duration::from_secs(6 * 3600)));
-            JobError::Retry { source: error.into(), after }
+            JobError::throttled(error, after)
         }
         error if error.is_permanent() => JobError::invalid(error),
         error => JobError::retry(error),

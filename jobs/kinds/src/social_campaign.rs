@@ -2,6 +2,7 @@
 //! happens on one account never blocks the others.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_core::envelope::UniqueScope;
@@ -10,11 +11,12 @@ use flotilla_core::job::{Job, Policy};
 use flotilla_core::{
     DeadClass, Envelope, Handler, JobContext, JobError, Kind, Lane, Payload, State, Unique,
 };
+use flotilla_platforms::Platforms;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::social_post::{Content, ScheduledBy, SocialPost};
+use crate::social_post::{Content, ScheduledBy, SocialPost, early_faults};
 
 /// Most accounts of one campaign.
 const MAX_ACCOUNTS: usize = 100;
@@ -154,9 +156,28 @@ pub struct Ended {
 
 /// Starts one job for each account, then gathers what became of them.
 #[derive(Debug)]
-pub struct CampaignHandler;
+pub struct CampaignHandler {
+    platforms: Arc<Platforms>,
+}
+
+impl CampaignHandler {
+    /// Checks posts against these platforms before they are queued.
+    pub fn new(platforms: Arc<Platforms>) -> Self {
+        Self { platforms }
+    }
+}
 
 impl Handler<SocialCampaign> for CampaignHandler {
+    fn faults(&self, job: &SocialCampaign) -> Vec<(String, String)> {
+        let of = |(index, target): (usize, &Target)| {
+            let found = early_faults(&job.part(target), &self.platforms);
+            found.into_iter().map(move |(field, message)| {
+                (format!("accounts[{index}]"), format!("{field}: {message}"))
+            })
+        };
+        job.accounts.iter().enumerate().flat_map(of).collect()
+    }
+
     async fn run(&self, job: SocialCampaign, cx: &JobContext) -> Result<CampaignResult, JobError> {
         let until = Until::all_ended();
         if cx.children.is_empty() {
@@ -200,8 +221,6 @@ fn ended(target: &Target, end: &ChildEnd) -> Result<Ended, JobError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use bytes::Bytes;
     use flotilla_core::{CpuPool, JobId, ManualClock};
     use serde_json::json;
@@ -223,7 +242,8 @@ mod tests {
         let (id, clock) = (JobId::derived("campaign"), Arc::new(ManualClock::default()));
         let mut cx = JobContext::detached(id, SocialCampaign::KIND, clock, CpuPool::new(1));
         cx.children = ends.into();
-        CampaignHandler.run(campaign(), &cx).await
+        let platforms = Arc::new(Platforms::built_in().unwrap());
+        CampaignHandler::new(platforms).run(campaign(), &cx).await
     }
 
     fn end(name: &str, state: State) -> ChildEnd {

@@ -3,6 +3,8 @@
 //! was lost; never sent a second time on a guess.
 
 mod content;
+mod early;
+mod fit;
 mod when;
 
 use std::sync::Arc;
@@ -27,6 +29,8 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 pub use content::{Content, MediaItem};
+pub(crate) use early::faults as early_faults;
+pub use fit::Fitter;
 
 use crate::services::Services;
 
@@ -38,6 +42,7 @@ const MAX_NAME: usize = 64;
 /// The payload: what goes where, and when.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = early::examples()))]
 pub struct SocialPost {
     /// The platform: `facebook`, `instagram`, … `flotilla platforms list` names them.
     pub platform: String,
@@ -178,6 +183,7 @@ pub struct PostHandler {
     social: Social,
     accounts: Option<Arc<dyn Accounts>>,
     media: Media,
+    fitter: Fitter,
 }
 
 impl PostHandler {
@@ -185,12 +191,18 @@ impl PostHandler {
     pub fn new(services: &Services) -> Self {
         let media = Media::new(Arc::clone(&services.fetcher), Arc::clone(&services.blobs));
         let accounts = services.vault.clone().map(|vault| Arc::new(vault) as Arc<dyn Accounts>);
-        Self::with(services.social.clone(), accounts, media)
+        let fitter = Fitter::new(Arc::clone(&services.blobs), services.images.clone());
+        Self::with(services.social.clone(), accounts, media, fitter)
     }
 
     /// Over accounts of one's own; without any only dry runs work.
-    pub fn with(social: Social, accounts: Option<Arc<dyn Accounts>>, media: Media) -> Self {
-        Self { social, accounts, media }
+    pub fn with(
+        social: Social,
+        accounts: Option<Arc<dyn Accounts>>,
+        media: Media,
+        fitter: Fitter,
+    ) -> Self {
+        Self { social, accounts, media, fitter }
     }
 
     /// The account; `None` in a dry run where there are no accounts.
@@ -202,6 +214,10 @@ impl PostHandler {
         let Some(accounts) = &self.accounts else {
             if job.dry_run {
                 return Ok(None);
+            }
+            let early = early::faults(job, &self.social.platforms);
+            if !early.is_empty() {
+                return Err(fault(early));
             }
             return Err(JobError::invalid(
                 "this worker has no accounts: only a dry run works (\"dry_run\": true)",
@@ -240,7 +256,11 @@ impl Handler<SocialPost> for PostHandler {
         let account = self.account(&job, cx).await?;
         let facts = self.facts(&job, cx).await?;
         let mut post = job.post.post(&job.platform, &facts);
-        let mut notes = checked(&post, spec, client, account.as_ref())?;
+        let mut notes = Vec::new();
+        if job.post.fit {
+            notes = self.fitter.fit(&mut post, spec, &self.media, cx).await?;
+        }
+        notes.extend(checked(&post, spec, client, account.as_ref())?);
         let now = cx.clock.now();
         if let Some(time) = &job.publish_at {
             let when = when::read(time, job.time_zone.as_deref())
@@ -280,6 +300,10 @@ impl Handler<SocialPost> for PostHandler {
         }
         let comment = comment(&post, &published, client, &session, &mut notes).await?;
         Ok(result(&job, published, comment, notes))
+    }
+
+    fn faults(&self, job: &SocialPost) -> Vec<(String, String)> {
+        early::faults(job, &self.social.platforms)
     }
 }
 

@@ -154,7 +154,11 @@ fn of_fetch(error: FetchError, now: Timestamp) -> JobError {
             if *code >= 500 || matches!(code, 408 | 425 | 429) =>
         {
             let after = retry_after.map(|said| said.wait(now).min(LONGEST_HINT));
-            JobError::Retry { source: error.into(), after }
+            if *code == 429 {
+                JobError::throttled(error, after)
+            } else {
+                JobError::later(error, after)
+            }
         }
         FetchError::Status { .. } => {
             JobError::Fail { class: DeadClass::Rejected, source: error.into() }

@@ -205,8 +205,14 @@ impl<'a> Check<'a> {
             let sort = format!("{:?}", medium.sort).to_lowercase();
             return self.fault(field, format!("{title} takes no {sort} in a post"));
         };
+        let hint = if medium.sort == Sort::Image { " (\"fit\": true makes it fit)" } else { "" };
         for message in misfits(rule, medium) {
-            self.fault(field, format!("{title} {message}"));
+            self.fault(field, format!("{title} {message}{hint}"));
+        }
+        if rule.max_alt > 0 && medium.alt.as_ref().is_some_and(|a| a.chars().count() > rule.max_alt)
+        {
+            let most = rule.max_alt;
+            self.fault(field, format!("{title} takes a description of at most {most} characters"));
         }
     }
 
@@ -235,6 +241,9 @@ impl<'a> Check<'a> {
         }
         if post.thumbnail.is_some() && !self.can(Capability::Thumbnail) {
             self.fault("thumbnail", format!("{title} takes no thumbnail; leave it out"));
+        }
+        if post.draft && !self.can(Capability::Draft) {
+            self.fault("draft", format!("{title} takes no drafts through its interface"));
         }
         if post.template.is_some() && !self.can(Capability::Template) {
             self.fault("template", format!("{title} has no templates; give a text"));
@@ -290,7 +299,8 @@ fn wanted(spec: &Spec) -> &'static str {
 }
 
 /// What of a medium breaks a rule; facts that are not known break none.
-fn misfits(rule: &MediaRule, medium: &Medium) -> Vec<String> {
+#[must_use]
+pub fn misfits(rule: &MediaRule, medium: &Medium) -> Vec<String> {
     let (facts, mut found) = (&medium.facts, Vec::new());
     if let Some(given) = &facts.media_type
         && !rule.types.is_empty()
@@ -332,12 +342,6 @@ fn misfits(rule: &MediaRule, medium: &Medium) -> Vec<String> {
                 aspect.min, aspect.max
             ));
         }
-    }
-    if let Some(alt) = &medium.alt
-        && rule.max_alt > 0
-        && alt.chars().count() > rule.max_alt
-    {
-        found.push(format!("takes a description of at most {} characters", rule.max_alt));
     }
     found
 }

@@ -33,6 +33,8 @@ pub struct Post {
     pub template: Option<Value>,
     /// Which board of the account.
     pub board: Option<String>,
+    /// Left to be finished and published by a person there.
+    pub draft: bool,
     /// When the platform publishes it by itself; `None`: at once.
     pub later: Option<Timestamp>,
     /// Whether it was made by a machine, where a platform wants to know.

@@ -19,7 +19,15 @@ const MOST: usize = 2000;
 /// How often a cell is tried again when others change it at the same moment.
 const TRIES: u32 = 8;
 
-/// Takes one permission to make the call `what`; otherwise the moment to ask again at.
+/// Permission for one call: where it is counted, and when it arrives at the latest.
+#[derive(Debug)]
+pub struct Permit {
+    cells: Vec<String>,
+    latest: Timestamp,
+}
+
+/// Takes one permission to make the call `what`; otherwise the moment to ask again at. Until it is
+/// [settled](settle) it counts as if the call arrived at `latest`.
 ///
 /// # Errors
 /// When the cells cannot be reached.
@@ -29,7 +37,9 @@ pub async fn take(
     account: &Account,
     what: &str,
     now: Timestamp,
-) -> Result<Result<(), Timestamp>, QueueError> {
+    latest: Timestamp,
+) -> Result<Result<Permit, Timestamp>, QueueError> {
+    let mut permit = Permit { cells: Vec::new(), latest };
     for rule in spec.rules() {
         let own = LimitKey::of(&[&spec.name, &account.id, what]);
         let Some(key) = own.path().find(|key| rule.matches(key)) else { continue };
@@ -37,11 +47,29 @@ pub async fn take(
             1 => format!("posts/{key}"),
             _ => format!("posts/{}/{key}", account.tenant),
         };
-        if let Err(until) = count(cells, cell, &rule, now).await? {
+        if let Err(until) = count(cells, cell.clone(), &rule, now, latest).await? {
+            settle(cells, &permit, None, now).await;
             return Ok(Err(until));
         }
+        permit.cells.push(cell);
     }
-    Ok(Ok(()))
+    Ok(Ok(permit))
+}
+
+/// Says when the call of a permission was answered; `None`: it does not count. If that cannot be
+/// written down, it counts for a little longer than it must.
+pub async fn settle(cells: &dyn Cells, permit: &Permit, at: Option<Timestamp>, now: Timestamp) {
+    for cell in &permit.cells {
+        let change = |moments: &mut Vec<Timestamp>| {
+            let latest = whole(permit.latest);
+            if let Some(own) = moments.iter().position(|moment| *moment == latest) {
+                moments.swap_remove(own);
+                moments.extend(at);
+            }
+            Ok(())
+        };
+        let _ = changed(cells, cell, now, change).await;
+    }
 }
 
 async fn count(
@@ -49,18 +77,37 @@ async fn count(
     key: String,
     rule: &Rule,
     now: Timestamp,
+    latest: Timestamp,
 ) -> Result<Result<(), Timestamp>, QueueError> {
+    let change = |moments: &mut Vec<Timestamp>| {
+        if let Some(until) = next(moments, &rule.quotas, now) {
+            return Err(until);
+        }
+        moments.push(latest);
+        Ok(())
+    };
+    changed(cells, &key, now, change).await
+}
+
+/// Reads the moments of a cell, lets `change` have its way, writes them back.
+async fn changed(
+    cells: &dyn Cells,
+    key: &str,
+    now: Timestamp,
+    change: impl Fn(&mut Vec<Timestamp>) -> Result<(), Timestamp> + Send + Sync,
+) -> Result<Result<(), Timestamp>, QueueError> {
+    let key = key.to_owned();
     for _ in 0..TRIES {
         let read = cells.read(std::slice::from_ref(&key), now).await?;
         let cell = read.into_iter().next().flatten();
         let version = cell.as_ref().map_or(0, |cell| cell.version);
         let mut moments = cell.map(|cell| decode(&cell.value)).unwrap_or_default();
-        if let Some(until) = next(&moments, &rule.quotas, now) {
+        if let Err(until) = change(&mut moments) {
             return Ok(Err(until));
         }
-        moments.push(now);
         let horizon = before(now, Duration::from_secs(25 * 3600));
         moments.retain(|at| *at > horizon);
+        moments.sort_unstable();
         let surplus = moments.len().saturating_sub(MOST);
         moments.drain(..surplus);
         let change = CellWrite {
@@ -86,7 +133,8 @@ fn free_at(moments: &[Timestamp], quota: &Quota, now: Timestamp) -> Option<Times
         Quota::Rate { count, per, .. } => {
             let within: Vec<_> = moments.iter().filter(|at| after(**at, *per) > now).collect();
             let over = within.len().checked_sub(usize::try_from(*count).ok()?)?;
-            Some(after(**within.get(over)?, *per))
+            // A call that is under way may be answered at once.
+            Some(after((**within.get(over)?).min(now), *per))
         }
         Quota::Daily { count, zone } => {
             let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
@@ -102,12 +150,15 @@ fn free_at(moments: &[Timestamp], quota: &Quota, now: Timestamp) -> Option<Times
     }
 }
 
-/// Seconds, four bytes each; a begun second counts as over, so that no window is too full.
+/// A begun second counts as over, so that no window is too full.
+fn whole(at: Timestamp) -> Timestamp {
+    let begun = i64::from(at.subsec_nanosecond() > 0);
+    Timestamp::from_second(at.as_second() + begun).unwrap_or(at)
+}
+
+/// Whole seconds, four bytes each.
 fn encode(moments: &[Timestamp]) -> Bytes {
-    let seconds = |at: &Timestamp| {
-        let begun = i64::from(at.subsec_nanosecond() > 0);
-        u32::try_from(at.as_second() + begun).unwrap_or(0).to_le_bytes()
-    };
+    let seconds = |at: &Timestamp| u32::try_from(whole(*at).as_second()).unwrap_or(0).to_le_bytes();
     moments.iter().flat_map(seconds).collect()
 }
 
@@ -131,7 +182,7 @@ mod tests {
         let mut made = Vec::new();
         for _ in 0..2000 {
             let now = clock.now();
-            match count(&cells, "posts/t".into(), &rule, now).await.unwrap() {
+            match count(&cells, "posts/t".into(), &rule, now, now).await.unwrap() {
                 Ok(()) => made.push(now),
                 Err(until) => assert!(until > now),
             }
@@ -146,11 +197,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_counts_from_its_answer_and_not_at_all_when_it_was_not_made() {
+        let (cells, clock) = (Scratch::default(), ManualClock::default());
+        let rule = Rule::new("x/*/publish", &["1/min"]).unwrap();
+        let begun = clock.now();
+        let latest = after(begun, Duration::from_secs(30));
+        let permit = Permit { cells: vec!["posts/x".into()], latest };
+        let take = async |now| {
+            let latest = after(now, Duration::from_secs(30));
+            count(&cells, "posts/x".into(), &rule, now, latest).await.unwrap()
+        };
+        assert_eq!(take(begun).await, Ok(()));
+        assert_eq!(take(begun).await, Err(after(begun, Duration::from_secs(60))));
+        let answered = after(begun, Duration::from_secs(2));
+        settle(&cells, &permit, Some(answered), answered).await;
+        assert_eq!(take(answered).await, Err(after(begun, Duration::from_secs(62))));
+        let again = Permit { cells: vec!["posts/x".into()], latest: answered };
+        settle(&cells, &again, None, answered).await;
+        assert_eq!(take(answered).await, Ok(()));
+    }
+
+    #[tokio::test]
     async fn a_day_ends_where_it_is_counted() {
         let clock = ManualClock::at("2026-11-21T23:59:00Z".parse().unwrap());
         let cells = Scratch::default();
         let rule = Rule::new("linkedin/*/publish", &["1/day@UTC"]).unwrap();
-        let take = async |now| count(&cells, "posts/l".into(), &rule, now).await.unwrap();
+        let take = async |now| count(&cells, "posts/l".into(), &rule, now, now).await.unwrap();
         assert_eq!(take(clock.now()).await, Ok(()));
         let morning = "2026-11-22T00:00:00Z".parse().unwrap();
         assert_eq!(take(clock.now()).await, Err(morning));

@@ -184,7 +184,7 @@ impl Session<'_> {
             timeout: if request.is_upload() { self.bounds.upload } else { self.bounds.call },
             max_answer: self.bounds.max_answer,
         };
-        self.media.fetcher().send(outgoing).await
+        self.media.fetcher().send_from(outgoing, self.account.base_url.as_deref()).await
     }
 
     fn url(&self, request: &Request) -> Result<String, NoAnswer> {
@@ -251,7 +251,7 @@ impl Session<'_> {
         let said = format!("{name} said {trouble}");
         let error = match &trouble.class {
             Class::Transient => return CallError::Unsure(Some(trouble), said.into()),
-            Class::Later(wait) => JobError::Retry { source: said.into(), after: Some(*wait) },
+            Class::Later(wait) => JobError::later(said, Some(*wait)),
             Class::TooFast { scope, wait } => {
                 // A bare 429 is read as a minute; the platform's own rule is better than that.
                 let read = throttle::read(answer.status, |name| answer.header(name), now)

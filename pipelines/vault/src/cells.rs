@@ -144,6 +144,15 @@ impl Vault {
         self.kept().open(self.keys(), tenant, &key.wrapped).await
     }
 
+    /// The tenant's data key, where there is one.
+    pub(crate) async fn key_of(&self, tenant: &Tenant) -> Result<Arc<Key>, VaultError> {
+        let cell = format!("{KEYS}{tenant}");
+        let found = self.cells().read(std::slice::from_ref(&cell), self.now()).await?;
+        let found = found.into_iter().next().flatten();
+        let key = found.map(|found| decode::<TenantKey>(&cell, &found)).transpose()?;
+        self.opened(tenant, key.as_ref()).await
+    }
+
     /// The tenant's data key; made when there is none.
     pub(crate) async fn key_for(&self, tenant: &Tenant) -> Result<Arc<Key>, VaultError> {
         let cell = format!("{KEYS}{tenant}");

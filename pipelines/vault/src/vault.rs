@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use flotilla_core::account::{Account, AccountStatus, Accounts, Credential, park_key};
 use flotilla_core::clock::after;
-use flotilla_core::{Cells, Clock, DeadClass, JobError, Rng, Tenant, Timestamp};
+use flotilla_core::{Cells, Clock, DeadClass, JobError, Rng, Secret, Tenant, Timestamp};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -144,6 +144,26 @@ impl Accounts for Vault {
             Ok(error) | Err(error) => error,
         }
     }
+
+    async fn seal(&self, tenant: &Tenant, place: &str, plain: &Secret) -> Result<String, JobError> {
+        let key = self.key_for(tenant).await?;
+        Ok(key.seal(&of_job(tenant, place), plain.expose().as_bytes())?)
+    }
+
+    async fn open(&self, tenant: &Tenant, place: &str, sealed: &str) -> Result<Secret, JobError> {
+        let opened = self.key_of(tenant).await?.open(&of_job(tenant, place), sealed);
+        let text = opened.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+        let text = text.ok_or_else(|| VaultError::Sealed {
+            what: format!("\"{place}\""),
+            why: "it was changed, or sealed with another key",
+        })?;
+        Ok(Secret::new(text))
+    }
+}
+
+/// What jobs seal has places of its own, apart from those of accounts.
+fn of_job(tenant: &Tenant, place: &str) -> String {
+    format!("job/{tenant}/{place}")
 }
 
 impl Vault {

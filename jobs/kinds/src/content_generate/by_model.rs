@@ -1,6 +1,6 @@
 //! Drafts by a model: constrained by a schema, held against the platforms' rules, mended once.
 
-use flotilla_core::JobContext;
+use flotilla_core::{JobContext, JobError};
 use flotilla_language::caption::Mode;
 use flotilla_models::{Image, Model, Prompt};
 use flotilla_platforms::Spec;
@@ -38,7 +38,7 @@ pub(super) async fn refine(
     specs: &[&Spec],
     image: Option<Image>,
     mut local: ContentResult,
-) -> ContentResult {
+) -> Result<ContentResult, JobError> {
     let prompt = Prompt {
         name: "drafts",
         task: TASK.to_owned(),
@@ -53,9 +53,12 @@ pub(super) async fn refine(
                 (local.drafts, local.mode) = (drafts, Mode::Model);
             }
         }
-        Err(declined) => local.notes.push(format!("model: {declined}")),
+        Err(declined) => match model.wait(cx, &declined) {
+            Some(wait) => return Err(wait),
+            None => local.notes.push(format!("model: {declined}")),
+        },
     }
-    local
+    Ok(local)
 }
 
 /// One draft for each platform, or what is wrong.

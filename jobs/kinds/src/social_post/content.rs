@@ -59,6 +59,13 @@ pub struct Content {
     /// Whether a machine made it: told to platforms that want to know.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub made_with_ai: bool,
+    /// Whether it is left to be finished and published by a person there: TikTok's inbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draft: bool,
+    /// Whether pictures that break a platform's bounds (format, shape, size) are made to fit:
+    /// scaled, padded with white, written anew. Without it they are faults.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fit: bool,
 }
 
 /// One picture, video, document or sound.
@@ -141,6 +148,7 @@ impl Content {
             to: self.to.clone(),
             template: self.template.clone(),
             board: self.board.clone(),
+            draft: self.draft,
             later: None,
             made_with_ai: self.made_with_ai,
         }

@@ -52,8 +52,11 @@ fn job(payload: serde_json::Value) -> SocialPost {
 async fn run(payload: serde_json::Value) -> Result<PostResult, String> {
     let platforms = Arc::new(Platforms::built_in().unwrap());
     let fetcher = Arc::new(Fetcher::new(GuardSettings::default()).unwrap());
-    let media = Media::new(fetcher, Arc::new(OnePicture));
-    let handler = PostHandler::with(Social { platforms, bounds: Bounds::default() }, None, media);
+    let blobs: Arc<dyn Blobs> = Arc::new(OnePicture);
+    let media = Media::new(fetcher, Arc::clone(&blobs));
+    let fitter = Fitter::new(blobs, flotilla_images::Limits::default());
+    let social = Social { platforms, bounds: Bounds::default() };
+    let handler = PostHandler::with(social, None, media, fitter);
     let clock = Arc::new(ManualClock::default());
     let cx = JobContext::detached(JobId::derived("p"), SocialPost::KIND, clock, CpuPool::new(1));
     handler.run(job(payload), &cx).await.map_err(|error| error.text(2000))

@@ -90,7 +90,6 @@ pub(super) async fn publish(
                 continue;
             }
         };
-        at.permit("publish").await?;
         match send(generation, &container, post, ways, at).await? {
             Sent::Published(published) => return Ok(linked(*published, ways, at).await),
             Sent::Gone(reason) => why = reason,
@@ -203,7 +202,7 @@ async fn send(
     let effect = at.cx.effect("publish", &key, || async {
         let request = Request::post(of_account(at, ways.publish)).on(ways.host);
         let request = request.form(&[("creation_id", container)]).what("publish");
-        match at.json(request).await {
+        match at.permitted("publish", at.json(request)).await {
             Ok(answer) => {
                 let id = id_of(&answer, "/id")?;
                 let published = Published::new(id, at.now(), &answer);

@@ -15,7 +15,7 @@ use crate::text::same;
 use crate::trouble::{Class, Trouble};
 
 /// Posts that are looked through for one's own.
-const LOOKED_THROUGH: &str = "50";
+const MOST: usize = 100;
 
 /// Facebook Pages.
 #[derive(Debug)]
@@ -126,9 +126,8 @@ async fn made_public(
     pointer: &str,
     at: &Session<'_>,
 ) -> Result<Published, JobError> {
-    at.permit("publish").await?;
     let effect = at.cx.effect("publish", "", || async {
-        match at.json(request.what("publish")).await {
+        match at.permitted("publish", at.json(request.what("publish"))).await {
             Ok(answer) => {
                 let id = id_of(&answer, pointer).or_else(|_| id_of(&answer, "/id"))?;
                 Ok(Published::new(id, at.now(), &answer))
@@ -154,7 +153,7 @@ async fn read_back(post: &Post, at: &Session<'_>) -> Result<ReadBack<Published>,
     let request = Request::get(of_page(at, edge)).query(&[
         ("fields", "id,message,created_time,permalink_url,attachments{target{id}}"),
         ("since", &since.as_second().to_string()),
-        ("limit", LOOKED_THROUGH),
+        ("limit", &MOST.to_string()),
     ]);
     let answer = at.json(request).await?;
     let posts = answer.pointer("/data").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -171,7 +170,7 @@ async fn read_back(post: &Post, at: &Session<'_>) -> Result<ReadBack<Published>,
     if post.text.trim().is_empty() && post.link.is_none() && found.len() > 1 {
         return Ok(ReadBack::CannotTell); // which of several posts without words is ours?
     }
-    at.adopt(found).await
+    at.adopt(found, posts.len() < MOST).await
 }
 
 fn moment(value: &Value, pointer: &str) -> Option<Timestamp> {
@@ -240,7 +239,6 @@ async fn upload(video: &str, medium: &Medium, at: &Session<'_>) -> Result<(), Jo
 async fn reel(post: &Post, medium: &Medium, at: &Session<'_>) -> Result<Published, JobError> {
     let id = begin("video_reels", at).await?;
     upload(&id, medium, at).await?;
-    at.permit("reel").await?;
     let description = post.text_and_link();
     let state = if post.later.is_some() { "SCHEDULED" } else { "PUBLISHED" };
     let later = post.later.map(|later| later.as_second().to_string());
@@ -254,7 +252,7 @@ async fn reel(post: &Post, medium: &Medium, at: &Session<'_>) -> Result<Publishe
     pairs.extend(later.as_deref().map(|later| ("scheduled_publish_time", later)));
     let request = Request::post(of_page(at, "video_reels")).form(&pairs).what("publish");
     let effect = at.cx.effect("publish", "", || async {
-        let answer = at.json(request).await?;
+        let answer = at.permitted("reel", at.json(request)).await?;
         Ok(Published { handle: Some(id.clone()), ..Published::new(&id, at.now(), &answer) })
     });
     let mut published = effect.verify(|| phase(&id, at)).await?;

@@ -18,6 +18,9 @@ use crate::session::{CallError, Look, Patience, Session};
 use crate::text::same;
 use crate::trouble::{Class, Scope, Trouble};
 
+/// Posts that are looked through for one's own: as many as LinkedIn gives at once.
+const MOST: usize = 100;
+
 /// LinkedIn.
 #[derive(Debug)]
 pub(super) struct LinkedIn;
@@ -31,7 +34,6 @@ impl Platform for LinkedIn {
     async fn publish(&self, post: &Post, at: &Session<'_>) -> Result<Published, JobError> {
         at.since().await?;
         let content = content(post, at).await?;
-        at.permit("publish").await?;
         let mut body = json!({
             "author": at.account.external_id,
             "commentary": escape(&post.text),
@@ -48,7 +50,8 @@ impl Platform for LinkedIn {
             body["content"] = content;
         }
         let effect = at.cx.effect("publish", "", || async {
-            match at.call(rest(Request::post("/rest/posts"), at).json(body).what("publish")).await {
+            let request = rest(Request::post("/rest/posts"), at).json(body).what("publish");
+            match at.permitted("publish", at.call(request)).await {
                 Ok(answer) => {
                     let urn = answer.header("x-restli-id").or(answer.header("x-linkedin-id"));
                     let urn = urn.ok_or_else(|| {
@@ -176,19 +179,22 @@ async fn read_back(post: &Post, at: &Session<'_>) -> Result<ReadBack<Published>,
         rest(Request::get("/rest/posts"), at).header("X-RestLi-Method", "FINDER").query(&[
             ("author", &at.account.external_id),
             ("q", "author"),
-            ("count", "20"),
+            ("count", &MOST.to_string()),
             ("sortBy", "LAST_MODIFIED"),
         ]);
     let answer = at.json(request).await?;
     let posts = answer.pointer("/elements").and_then(Value::as_array).cloned().unwrap_or_default();
-    let ours = posts.iter().rev().filter(|one| {
+    let made = |one: &Value| {
         let millis = one.pointer("/publishedAt").and_then(Value::as_i64);
-        let made = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
-        made.is_none_or(|made| made >= since)
+        millis.and_then(|millis| Timestamp::from_millisecond(millis).ok())
+    };
+    let whole = posts.len() < MOST || posts.iter().filter_map(made).any(|made| made < since);
+    let ours = posts.iter().rev().filter(|one| {
+        made(one).is_none_or(|made| made >= since)
             && same(&plain(text(one, "/commentary").unwrap_or_default()), &post.text)
     });
     let found = ours.filter_map(|one| Some(Published::found(text(one, "/id")?, at.now(), one)));
-    at.adopt(found.collect()).await
+    at.adopt(found.collect(), whole).await
 }
 
 /// What the post shows besides its text.
@@ -242,8 +248,7 @@ async fn file(
     at: &Session<'_>,
 ) -> Result<String, JobError> {
     let begun = at
-        .cx
-        .once(step, || async {
+        .once_sealed(step, || async {
             let body = json!({"initializeUploadRequest": {"owner": at.account.external_id}});
             let request = rest(Request::post(format!("/rest/{edge}")), at);
             let request = request.query(&[("action", "initializeUpload")]).json(body);
@@ -317,8 +322,7 @@ async fn ready(step: &str, edge: &str, urn: &str, at: &Session<'_>) -> Result<()
 
 async fn video(medium: &Medium, at: &Session<'_>) -> Result<String, JobError> {
     let begun = at
-        .cx
-        .once("video", || async {
+        .once_sealed("video", || async {
             let body = json!({"initializeUploadRequest": {
                 "owner": at.account.external_id,
                 "fileSizeBytes": super::size(medium, at).await?,

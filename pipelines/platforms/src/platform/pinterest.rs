@@ -15,6 +15,9 @@ use crate::session::{Look, Patience, Session};
 use crate::text::same;
 use crate::trouble::{Class, Scope, Trouble};
 
+/// Pins that are looked through for one's own: as many as Pinterest gives at once.
+const MOST: usize = 250;
+
 /// Pinterest.
 #[derive(Debug)]
 pub(super) struct Pinterest;
@@ -46,9 +49,9 @@ impl Platform for Pinterest {
                 body[name] = json!(value);
             }
         }
-        at.permit("publish").await?;
         let effect = at.cx.effect("publish", "", || async {
-            let answer = at.json(Request::post("/v5/pins").json(body).what("publish")).await?;
+            let request = Request::post("/v5/pins").json(body).what("publish");
+            let answer = at.permitted("publish", at.json(request)).await?;
             Ok(Published::new(id_of(&answer, "/id")?, at.now(), &answer))
         });
         let mut published = effect.verify(|| read_back(post, board, at)).await?;
@@ -115,8 +118,7 @@ struct Begun {
 /// Hands a video over to the store that Pinterest names.
 async fn video(medium: &Medium, at: &Session<'_>) -> Result<String, JobError> {
     let begun = at
-        .cx
-        .once("media", || async {
+        .once_sealed("media", || async {
             let request = Request::post("/v5/media").json(json!({"media_type": "video"}));
             let answer = at.json(request.what("container")).await?;
             let fields = answer.get("upload_parameters").and_then(Value::as_object);
@@ -165,16 +167,19 @@ async fn read_back(
     at: &Session<'_>,
 ) -> Result<ReadBack<Published>, JobError> {
     let since = at.since().await?;
-    let request = Request::get(format!("/v5/boards/{board}/pins")).query(&[("page_size", "50")]);
+    let request =
+        Request::get(format!("/v5/boards/{board}/pins")).query(&[("page_size", &MOST.to_string())]);
     let answer = at.json(request).await?;
     let pins = answer.pointer("/items").and_then(Value::as_array).cloned().unwrap_or_default();
+    let made = |pin: &Value| {
+        let at = text(pin, "/created_at")?;
+        let zoned = if at.ends_with('Z') { at.to_owned() } else { format!("{at}Z") };
+        zoned.parse::<Timestamp>().ok()
+    };
+    let whole = pins.len() < MOST || pins.iter().filter_map(made).any(|made| made < since);
     let ours = pins.iter().filter(|pin| {
-        let made = text(pin, "/created_at").and_then(|at| {
-            let zoned = if at.ends_with('Z') { at.to_owned() } else { format!("{at}Z") };
-            zoned.parse::<Timestamp>().ok()
-        });
         let says = |name: &str, said: &str| same(text(pin, name).unwrap_or_default(), said);
-        made.is_none_or(|made| made >= since)
+        made(pin).is_none_or(|made| made >= since)
             && says("/description", &post.text)
             && says("/title", post.title.as_deref().unwrap_or_default())
             && says("/link", post.link.as_deref().unwrap_or_default())
@@ -184,5 +189,5 @@ async fn read_back(
     if found.len() > 1 && post.text.is_empty() && post.title.is_none() && post.link.is_none() {
         return Ok(ReadBack::CannotTell); // which of several pins without words is ours?
     }
-    at.adopt(found).await
+    at.adopt(found, whole).await
 }

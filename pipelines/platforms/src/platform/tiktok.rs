@@ -47,8 +47,11 @@ impl Platform for TikTok {
 
     async fn publish(&self, post: &Post, at: &Session<'_>) -> Result<Published, JobError> {
         at.since().await?;
-        let level = at.cx.once("creator", || creator(post, at)).await?;
-        at.permit("publish").await?;
+        // Who finishes it in the application chooses there who sees it.
+        let level = match post.draft {
+            true => String::new(),
+            false => at.cx.once("creator", || creator(post, at)).await?,
+        };
         if post.all(Sort::Image) {
             return photos(post, &level, at).await;
         }
@@ -156,29 +159,34 @@ async fn begin(
     level: &str,
     at: &Session<'_>,
 ) -> Result<Begun, JobError> {
-    at.cx
-        .once(&format!("begin/{generation}"), || async {
-            let size = super::size(medium, at).await?;
-            let chunk = cut(size, at);
-            let body = json!({
-                "post_info": about(post, level),
-                "source_info": {
-                    "source": "FILE_UPLOAD",
-                    "video_size": size,
-                    "chunk_size": chunk,
-                    "total_chunk_count": (size / chunk.max(1)).max(1),
-                },
-            });
-            let request = Request::post("/v2/post/publish/video/init/").json(body);
-            let answer = at.json(request.what("publish")).await?;
-            Ok(Begun {
-                publish_id: id_of(&answer, "/data/publish_id")?,
-                upload_url: id_of(&answer, "/data/upload_url")?,
-                size,
-                chunk,
-            })
+    let step = format!("begin/{generation}");
+    at.once_sealed(&step, || async {
+        let size = super::size(medium, at).await?;
+        let chunk = cut(size, at);
+        let mut body = json!({
+            "source_info": {
+                "source": "FILE_UPLOAD",
+                "video_size": size,
+                "chunk_size": chunk,
+                "total_chunk_count": (size / chunk.max(1)).max(1),
+            },
+        });
+        let path = if post.draft {
+            "/v2/post/publish/inbox/video/init/"
+        } else {
+            body["post_info"] = about(post, level);
+            "/v2/post/publish/video/init/"
+        };
+        let request = Request::post(path).json(body);
+        let answer = at.permitted("publish", at.json(request.what("publish"))).await?;
+        Ok(Begun {
+            publish_id: id_of(&answer, "/data/publish_id")?,
+            upload_url: id_of(&answer, "/data/upload_url")?,
+            size,
+            chunk,
         })
-        .await
+    })
+    .await
 }
 
 /// Sends all parts, going on behind those that were sent before; `Err`: it has to be begun again.
@@ -301,21 +309,25 @@ async fn photos(post: &Post, level: &str, at: &Session<'_>) -> Result<Published,
     for medium in &post.media {
         urls.push(at.media.link(&medium.origin).await?);
     }
+    let mut about = json!({
+        "title": post.title.as_deref().unwrap_or_default(),
+        "description": post.text,
+    });
+    if !post.draft {
+        about["privacy_level"] = json!(level);
+        about["disable_comment"] = json!(false);
+        about["auto_add_music"] = json!(true);
+    }
     let body = json!({
         "media_type": "PHOTO",
-        "post_mode": "DIRECT_POST",
-        "post_info": {
-            "title": post.title.as_deref().unwrap_or_default(),
-            "description": post.text,
-            "privacy_level": level,
-            "disable_comment": false,
-            "auto_add_music": true,
-        },
+        "post_mode": if post.draft { "MEDIA_UPLOAD" } else { "DIRECT_POST" },
+        "post_info": about,
         "source_info": {"source": "PULL_FROM_URL", "photo_images": urls, "photo_cover_index": 0},
     });
     let effect = at.cx.effect("publish", "", || async {
         let request = Request::post("/v2/post/publish/content/init/").json(body);
-        Ok(id_of(&at.json(request.what("publish")).await?, "/data/publish_id")?)
+        let answer = at.permitted("publish", at.json(request.what("publish"))).await?;
+        Ok(id_of(&answer, "/data/publish_id")?)
     });
     let publish_id: String = effect.await?;
     match ended("status", &publish_id, at).await? {

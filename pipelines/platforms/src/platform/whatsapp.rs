@@ -30,10 +30,10 @@ impl Platform for WhatsApp {
 
     async fn publish(&self, post: &Post, at: &Session<'_>) -> Result<Published, JobError> {
         let body = message(post, at).await?;
-        at.permit("publish").await?;
         let path = format!("/{}/{}/messages", at.spec.version, at.account.external_id);
         let effect = at.cx.effect("publish", "", || async {
-            match at.json(Request::post(path).json(body).what("publish")).await {
+            let request = Request::post(path).json(body).what("publish");
+            match at.permitted("publish", at.json(request)).await {
                 Ok(answer) => {
                     let id = id_of(&answer, "/messages/0/id")?;
                     let mut published = Published::new(id, at.now(), &answer);

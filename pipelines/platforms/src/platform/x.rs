@@ -13,6 +13,8 @@ use crate::session::{Look, Patience, Session};
 use crate::text::same;
 use crate::trouble::{Class, Scope, Trouble};
 
+/// Posts that are looked through for one's own: as many as X gives at once.
+const MOST: usize = 100;
 /// A part of an upload, where the registry does not say.
 const PART: u64 = 4 << 20;
 
@@ -40,10 +42,9 @@ impl Platform for X {
         if post.made_with_ai {
             body["made_with_ai"] = json!(true);
         }
-        at.permit("publish").await?;
         let effect = at.cx.effect("publish", "", || async {
             let request = Request::post(path(at, "tweets")).json(body).what("publish");
-            match at.json(request).await {
+            match at.permitted("publish", at.json(request)).await {
                 Ok(answer) => Ok(Published::new(id_of(&answer, "/data/id")?, at.now(), &answer)),
                 Err(error) if matches!(error.class(), Some(Class::Duplicate(_))) => {
                     match read_back(&said, at).await {
@@ -115,7 +116,7 @@ async fn read_back(said: &str, at: &Session<'_>) -> Result<ReadBack<Published>, 
     let start = since.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let user = path(at, &format!("users/{}/tweets", at.account.external_id));
     let request = Request::get(user).query(&[
-        ("max_results", "20"),
+        ("max_results", &MOST.to_string()),
         ("start_time", &start),
         ("tweet.fields", "created_at,entities"),
     ]);
@@ -126,7 +127,7 @@ async fn read_back(said: &str, at: &Session<'_>) -> Result<ReadBack<Published>, 
         made.is_none_or(|made| made >= since) && same(&written(one), said)
     });
     let found = ours.filter_map(|one| Some(Published::found(text(one, "/id")?, at.now(), one)));
-    at.adopt(found.collect()).await
+    at.adopt(found.collect(), posts.len() < MOST).await
 }
 
 /// The text as it was written: X shortens links and adds one for each medium.

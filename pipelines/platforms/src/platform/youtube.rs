@@ -30,7 +30,6 @@ impl Platform for YouTube {
 
     async fn publish(&self, post: &Post, at: &Session<'_>) -> Result<Published, JobError> {
         let medium = post.only().ok_or_else(|| JobError::invalid("YouTube takes one video"))?;
-        at.permit("publish").await?;
         for generation in 0..GENERATIONS {
             let place = session(generation, post, medium, at).await?;
             let step = format!("upload/{generation}");
@@ -109,21 +108,21 @@ async fn session(
     medium: &Medium,
     at: &Session<'_>,
 ) -> Result<String, JobError> {
-    at.cx
-        .once(&format!("session/{generation}"), || async {
-            let size = super::size(medium, at).await?.to_string();
-            let media_type = medium.facts.media_type.as_deref().unwrap_or("video/mp4");
-            let path = format!("/upload/youtube/{}/videos", at.spec.version);
-            let request = Request::post(path)
-                .query(&[("uploadType", "resumable"), ("part", "snippet,status")])
-                .header("X-Upload-Content-Length", size)
-                .header("X-Upload-Content-Type", media_type)
-                .json(resource(post));
-            let answer = at.call(request.what("container")).await?;
-            let place = answer.header("location").map(str::to_owned);
-            place.ok_or_else(|| JobError::retry("YouTube's answer names no place for the upload"))
-        })
-        .await
+    let step = format!("session/{generation}");
+    at.once_sealed(&step, || async {
+        let size = super::size(medium, at).await?.to_string();
+        let media_type = medium.facts.media_type.as_deref().unwrap_or("video/mp4");
+        let path = format!("/upload/youtube/{}/videos", at.spec.version);
+        let request = Request::post(path)
+            .query(&[("uploadType", "resumable"), ("part", "snippet,status")])
+            .header("X-Upload-Content-Length", size)
+            .header("X-Upload-Content-Type", media_type)
+            .json(resource(post));
+        let answer = at.permitted("publish", at.call(request.what("container"))).await?;
+        let place = answer.header("location").map(str::to_owned);
+        place.ok_or_else(|| JobError::retry("YouTube's answer names no place for the upload"))
+    })
+    .await
 }
 
 /// Sends what is missing; `None`: the session is gone, begin another.

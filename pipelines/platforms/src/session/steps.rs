@@ -1,4 +1,4 @@
-//! Steps of a session that outlive an attempt: permissions of a quota, what is waited for without
+//! Steps of a session that outlive an attempt: calls that a quota counts, what is waited for without
 //! holding a slot, and the rule that a post found on the platform belongs to one job only.
 
 use std::time::Duration;
@@ -7,11 +7,12 @@ use bytes::Bytes;
 use flotilla_core::cells::CellWrite;
 use flotilla_core::clock::{after, before, between};
 use flotilla_core::effect::ReadBack;
-use flotilla_core::{DeadClass, JobError, Timestamp};
+use flotilla_core::{DeadClass, JobError, Secret, Timestamp};
 
-use super::Session;
+use super::{CallError, Session};
 use crate::post::Published;
 use crate::quota;
+use crate::trouble::{Class, Trouble};
 
 /// A post that was not found is looked for again after this, before it is taken not to be there.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
@@ -40,25 +41,69 @@ pub enum Look<T> {
     Later,
 }
 
+fn too_early(trouble: &Trouble) -> bool {
+    matches!(trouble.class, Class::TooFast { .. } | Class::Spent(_))
+}
+
 impl Session<'_> {
-    /// Takes one permission of the platform's quota for `what`, once for this job and step.
+    /// Makes a call that counts against the platform's quota for `what`. It counts from the moment
+    /// it was answered, since nobody knows when it arrived; not at all when it was not made, or was
+    /// refused for coming too early.
     ///
     /// # Errors
-    /// A snooze until there is one.
-    pub async fn permit(&self, what: &str) -> Result<(), JobError> {
-        let step = format!("permit/{what}");
-        self.cx
-            .once(&step, || async {
-                let now = self.now();
-                let taken = quota::take(&*self.cx.cells, self.spec, self.account, what, now).await;
-                let taken = taken.map_err(JobError::retry)?;
-                taken.map_err(|until| {
-                    let name = &self.spec.title;
-                    let reason = format!("{name} allows no more posts before {until}");
-                    JobError::Snooze { until, reason }
-                })
+    /// `Refused` with a snooze while the quota is used up; what `call` says.
+    pub async fn permitted<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<T, CallError>> + Send,
+    ) -> Result<T, CallError> {
+        let refused = |error| CallError::Refused(None, error);
+        let (now, cells) = (self.now(), &*self.cx.cells);
+        let latest = after(now, self.bounds.call);
+        let permit = quota::take(cells, self.spec, self.account, what, now, latest).await;
+        let permit = permit.map_err(|error| refused(JobError::retry(error)))?.map_err(|until| {
+            let name = &self.spec.title;
+            let reason = format!("{name} allows no more posts before {until}");
+            refused(JobError::Snooze { until, reason })
+        })?;
+        let outcome = call.await;
+        let counted = match &outcome {
+            Err(CallError::Unsure(..)) => return outcome,
+            Err(CallError::Refused(None, _)) => None,
+            Err(CallError::Refused(Some(trouble), _)) if too_early(trouble) => None,
+            _ => Some(self.now()),
+        };
+        quota::settle(cells, &permit, counted, self.now()).await;
+        outcome
+    }
+
+    /// As `once` of the ledger, for what must not lie in a store as it is: a URL that is a
+    /// permission by itself. It is kept sealed with the tenant's key.
+    ///
+    /// # Errors
+    /// What `work` says; while the ledger or the keys cannot be reached.
+    pub async fn once_sealed<T, Fut>(
+        &self,
+        step: &str,
+        work: impl FnOnce() -> Fut + Send,
+    ) -> Result<T, JobError>
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned + Send,
+        Fut: Future<Output = Result<T, JobError>> + Send,
+    {
+        let (tenant, place) = (&self.account.tenant, format!("{}/{step}", self.cx.id));
+        let sealed: String = self
+            .cx
+            .once(step, || async {
+                let value = serde_json::to_string(&work().await?).map_err(JobError::retry)?;
+                self.accounts.seal(tenant, &place, &Secret::new(value)).await
             })
-            .await
+            .await?;
+        let opened = self.accounts.open(tenant, &place, &sealed).await?;
+        // The error of the parser would show a piece of it.
+        serde_json::from_str(opened.expose()).map_err(|_| {
+            JobError::invalid(format!("the ledger's result of \"{step}\" is of another form"))
+        })
     }
 
     /// Waits for something in progress without holding a slot; what it gave is kept.
@@ -153,16 +198,24 @@ impl Session<'_> {
     }
 
     /// Takes the first of these posts that no other job has as this job's own; none: it is looked
-    /// for once more a minute later, before it is taken not to be there.
+    /// for once more a minute later, before it is taken not to be there. `whole`: what was looked
+    /// through goes back to when this job began; otherwise it may be there all the same.
     ///
     /// # Errors
     /// While the ledger cannot be reached.
-    pub async fn adopt(&self, found: Vec<Published>) -> Result<ReadBack<Published>, JobError> {
+    pub async fn adopt(
+        &self,
+        found: Vec<Published>,
+        whole: bool,
+    ) -> Result<ReadBack<Published>, JobError> {
         for post in found {
             let id = post.id.clone().unwrap_or_default();
             if self.claim(&id).await? {
                 return Ok(ReadBack::Happened(post));
             }
+        }
+        if !whole {
+            return Ok(ReadBack::CannotTell);
         }
         let now = self.now();
         let looked = self.cx.once("looked", || async { Ok(now) }).await?;
