@@ -9,9 +9,11 @@ use flotilla_core::event::{Events, Subscriber};
 use flotilla_core::limit::Rule;
 use flotilla_core::ops::Ops;
 use flotilla_core::{Clock, Registry, SeededRng, WorkerId};
+use flotilla_engine::quarantine::Isolation;
 use flotilla_engine::{Breakers, Engine, Limits, Running, Settings};
 
-use crate::line::{Bells, Line, Weather};
+use crate::kinds::Alone;
+use crate::line::{Bells, Line, Lines, Weather};
 use crate::platform::{ACCOUNTS, COMMON, EACH, TOGETHER};
 use crate::ports::Ports;
 use crate::store::Store;
@@ -25,6 +27,9 @@ pub(crate) struct Sea {
     pub(crate) truth: Truth,
     pub(crate) bells: Bells,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) lines: Lines,
+    /// No job has a process of its own: it is poison once it took so many workers down.
+    pub(crate) fragile: Option<u32>,
 }
 
 /// One worker.
@@ -50,6 +55,7 @@ impl Sea {
             bells: self.bells.clone(),
             weather: Mutex::new(Weather::default()),
             dice: Dice::new(dice.seed()),
+            poison_after: self.fragile.unwrap_or(100_000),
             engine: OnceLock::new(),
             crashed: false.into(),
         })
@@ -68,8 +74,20 @@ impl Sea {
     /// A new worker; where clocks are off, its own is too.
     pub(crate) fn start(&self, n: usize, skewed: bool, dice: &Dice) -> Worker {
         let name = format!("w{n}");
+        self.launch(&name, self.settings(&name, dice), skewed, dice)
+    }
+
+    /// A new worker with settings of its own.
+    pub(crate) fn launch(
+        &self,
+        name: &str,
+        settings: Settings,
+        skewed: bool,
+        dice: &Dice,
+    ) -> Worker {
         self.witness.note(|| format!("{name} starts"));
-        let line = self.line(&name, dice);
+        let line = self.line(name, dice);
+        self.lines.lock().unwrap().insert(name.to_owned(), Arc::downgrade(&line));
         let ports = Ports(Arc::clone(&line));
         let watch = Watch::new(self.truth.clone());
         if skewed {
@@ -86,13 +104,25 @@ impl Sea {
                 metrics: prometheus::Registry::new(),
             },
             Arc::clone(&self.registry),
-            settings(&name, dice),
+            settings,
             Arc::clone(&watch) as Arc<dyn Clock>,
             Arc::new(SeededRng::new(dice.seed())),
         )
         .unwrap();
         line.engine.set(engine.control()).unwrap();
         Worker { engine, line, watch }
+    }
+}
+
+impl Sea {
+    fn settings(&self, name: &str, dice: &Dice) -> Settings {
+        let (registry, witness) = (Arc::clone(&self.registry), Arc::clone(&self.witness));
+        let alone = || Arc::new(Alone { registry, witness }) as Arc<dyn Isolation>;
+        Settings {
+            poison_after: self.fragile.unwrap_or(2),
+            quarantine: self.fragile.is_none().then(alone),
+            ..settings(name, dice)
+        }
     }
 }
 
@@ -121,7 +151,6 @@ fn settings(name: &str, dice: &Dice) -> Settings {
         poll: second * 2,
         housekeep_every: second * 2,
         fleet_every: second * 60,
-        poison_after: 100_000,
         limits: Limits { rules, ..Limits::default() },
         breakers: Breakers { policy, depth: 2 },
         events: Events {

@@ -1,8 +1,9 @@
 //! The line between one worker and the backend. Calls fail before or after their effect, come late,
 //! come twice, or are the last thing their worker does; a line may be cut for a while.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use flotilla_core::clock::{Clock, Timestamp, after};
@@ -67,6 +68,9 @@ impl Bells {
     }
 }
 
+/// The lines of all workers, by name.
+pub(crate) type Lines = Arc<Mutex<BTreeMap<String, Weak<Line>>>>;
+
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) worker: String,
@@ -77,6 +81,9 @@ pub(crate) struct Line {
     pub(crate) bells: Bells,
     pub(crate) weather: Mutex<Weather>,
     pub(crate) dice: Dice,
+    /// Jobs are poison once their lease ran out so often, whatever the worker says: where each has
+    /// a process of its own, nobody is taken for poison because the dice made his worker crash.
+    pub(crate) poison_after: u32,
     /// The engine that hangs on it.
     pub(crate) engine: OnceLock<Control>,
     pub(crate) crashed: AtomicBool,

@@ -8,7 +8,7 @@
 //! to hold at the end. A seed that fails is run again with a trace:
 //! `make simulate SEED=17`.
 //!
-//! That it would notice is shown too: six bugs made on purpose (`flotilla_core::sabotage`) must
+//! That it would notice is shown too: eleven bugs made on purpose (`flotilla_core::sabotage`) must
 //! each be caught.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test, as tests do")]
@@ -18,6 +18,7 @@ mod kinds;
 mod line;
 mod platform;
 mod ports;
+mod proofs;
 mod run;
 mod store;
 mod time;

@@ -118,6 +118,11 @@ impl Platform {
         })
     }
 
+    /// When calls of an account were made.
+    pub(crate) fn calls(&self, account: &str) -> Vec<Timestamp> {
+        self.state().calls.get(account).cloned().unwrap_or_default()
+    }
+
     pub(crate) fn posts(&self, id: JobId) -> u32 {
         self.state().posts.get(&id).copied().unwrap_or_default()
     }
@@ -151,7 +156,7 @@ impl Platform {
 }
 
 /// The most calls in any minute; `calls` in order.
-fn densest(calls: &[Timestamp]) -> usize {
+pub(crate) fn densest(calls: &[Timestamp]) -> usize {
     let (mut first, mut most) = (0, 0);
     for (last, at) in calls.iter().enumerate() {
         while between(calls[first], *at) >= MINUTE {

@@ -15,6 +15,8 @@ use flotilla_core::queue::{
 use flotilla_core::records::{
     Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
 };
+use flotilla_core::replay::{Amend, Amended};
+use flotilla_core::sabotage::{self, Bug};
 use flotilla_core::{Fence, JobId, Lane, WorkerId};
 use tokio::sync::watch;
 
@@ -33,8 +35,12 @@ impl Queue for Ports {
 
     async fn enqueue(&self, jobs: &[NewJob], now: Timestamp) -> Result<Vec<Enqueued>, QueueError> {
         let line = &self.0;
+        let mut jobs = jobs.to_vec();
+        if sabotage::committed(Bug::ForgetOrder) {
+            jobs.iter_mut().for_each(|job| job.order = None);
+        }
         let effect = || {
-            let answers = at_once(line.store.enqueue(jobs, now))?;
+            let answers = at_once(line.store.enqueue(&jobs, now))?;
             line.ring();
             Ok(answers)
         };
@@ -92,8 +98,9 @@ impl Queue for Ports {
         now: Timestamp,
     ) -> Result<Housekeeping, QueueError> {
         let line = &self.0;
+        let policy = HousekeepPolicy { poison_after: line.poison_after, ..policy.clone() };
         let effect = || {
-            let done = at_once(line.store.housekeep(policy, now))?;
+            let done = at_once(line.store.housekeep(&policy, now))?;
             if done.promoted + done.rescued > 0 {
                 line.ring();
             }
@@ -228,6 +235,10 @@ impl Records for Ports {
         now: Timestamp,
     ) -> Result<Replay, QueueError> {
         at_once(self.0.store.replay(filter, limit, now))
+    }
+
+    async fn amend(&self, changes: &[Amend], now: Timestamp) -> Result<Vec<Amended>, QueueError> {
+        at_once(self.0.store.amend(changes, now))
     }
 
     async fn discard(

@@ -9,13 +9,13 @@ use flotilla_core::clock::{Clock, after};
 use flotilla_core::event::{DELIVER, EventType};
 use flotilla_core::ops::Ops;
 use flotilla_core::queue::Enqueued;
-use flotilla_core::records::{Filter, JobRecord};
+use flotilla_core::records::{Cancel, Filter, JobRecord, Pause};
 use flotilla_core::sabotage::{self, Bug};
-use flotilla_core::{DeadClass, Envelope, Job, JobId, Kind, Payload, State};
+use flotilla_core::{DeadClass, Envelope, Job, JobId, Kind, Lane, Payload, State};
 
 use crate::fleet::{Sea, Worker};
-use crate::kinds::{Ask, Hands, Heard, Publish, Work};
-use crate::line::{Bells, Weather};
+use crate::kinds::{Ask, Hands, Heard, Publish, Split, Work};
+use crate::line::{Bells, Lines, Weather};
 use crate::platform::{ACCOUNTS, Platform};
 use crate::store::{Over, at_once, open};
 use crate::time::{Dice, Truth};
@@ -79,6 +79,7 @@ struct Run {
     workers: Vec<Worker>,
     started: usize,
     accepted: BTreeMap<JobId, Kind>,
+    paused: bool,
 }
 
 impl Run {
@@ -88,18 +89,25 @@ impl Run {
         let (store, folder) = open(plan.over);
         let witness = Witness::new(truth.clone(), plan.tells);
         let platform = Platform::new(Arc::clone(&witness), truth.clone(), Dice::new(dice.seed()));
-        let heard = Heard::default();
+        let (heard, lines) = (Heard::default(), Lines::default());
+        let fragile = dice.chance(0.2).then_some(3);
         let hands = Hands {
             witness: Arc::clone(&witness),
             platform: Arc::clone(&platform),
             heard: Arc::clone(&heard),
             snoozed: Arc::default(),
+            store: Arc::clone(&store),
+            lines: Arc::clone(&lines),
+            kills: fragile.unwrap_or(1),
         };
         let registry = Arc::new(hands.registry());
-        let sea = Sea { store, witness, truth, bells: Bells::default(), registry };
+        let bells = Bells::default();
+        let sea = Sea { store, witness, truth, bells, registry, lines, fragile };
         let (ops, skewed) = (sea.ops(&dice), dice.chance(0.3));
-        let (workers, started, accepted) = Default::default();
-        (Self { sea, platform, heard, ops, dice, skewed, workers, started, accepted }, folder)
+        let (workers, started, accepted, paused) = Default::default();
+        let run =
+            Self { sea, platform, heard, ops, dice, skewed, workers, started, accepted, paused };
+        (run, folder)
     }
 
     async fn through(&mut self, steps: usize) -> Result<(), String> {
@@ -115,6 +123,7 @@ impl Run {
         self.calm();
         self.start();
         self.end().await?;
+        self.workers.retain(|worker| !worker.is_gone());
         for (id, kind) in &self.accepted {
             self.judge(kind, &self.record(*id)?)?;
         }
@@ -129,7 +138,10 @@ impl Run {
 
     async fn step(&mut self) {
         let account = self.dice.one_of(&ACCOUNTS);
-        match self.dice.below(18) {
+        if self.paused && self.dice.chance(0.5) {
+            self.pause(false);
+        }
+        match self.dice.below(21) {
             0 | 1 => self.enqueue_work().await,
             2..=4 => self.enqueue_asks(account).await,
             5 | 6 => {
@@ -156,6 +168,15 @@ impl Run {
             }
             13 => self.platform.calm(),
             14 if !self.accepted.is_empty() => self.cancel_one(),
+            17 => self.pause(true),
+            18 => {
+                let children = 1 + self.dice.below(5);
+                self.enqueue(&Split { children }, 1, None).await;
+            }
+            19 => {
+                let ms = self.dice.one_of(&[0, 1000]);
+                self.enqueue(&Work { act: "kill".into(), ms, order: None }, 1, None).await;
+            }
             15 if self.skewed => self.workers.iter().for_each(|w| w.watch.jump(&self.dice)),
             _ => {}
         }
@@ -179,6 +200,9 @@ impl Run {
                 ..Envelope::new(J::KIND, Payload::of(job).unwrap())
             };
             let job = self.ops.prepare(envelope, self.sea.truth.now()).unwrap();
+            if let Some(order) = &order {
+                self.sea.witness.lines_up(order, job.id);
+            }
             let sent = std::slice::from_ref(&job);
             let answer = self.ops.enqueue_prepared(sent).await.unwrap();
             assert_eq!(answer[0].outcome, Enqueued::Created);
@@ -209,13 +233,31 @@ impl Run {
         let (id, kind) = self.accepted.iter().nth(self.dice.below(self.accepted.len())).unwrap();
         if *kind != Publish::KIND {
             let now = self.sea.truth.now();
-            at_once(self.sea.store.cancel(&[*id], "by dice", now)).unwrap();
-            self.sea.witness.note(|| format!("cancel {id}"));
+            let answers = at_once(self.sea.store.cancel(&[*id], "by dice", now)).unwrap();
+            self.sea.witness.note(|| format!("cancel {id}: {answers:?}"));
+            if answers == [Cancel::Asked] {
+                self.sea.witness.asked(*id);
+            }
         }
     }
 
+    /// Pauses the lane, or resumes it.
+    fn pause(&mut self, paused: bool) {
+        let (store, lane, since) =
+            (&self.sea.store, Lane::from_static("default"), self.sea.truth.now());
+        if !paused {
+            at_once(store.resume(&lane)).unwrap();
+        } else if !sabotage::committed(Bug::ServePaused) {
+            let pause = Pause { by: "dice".into(), reason: "to see".into(), since };
+            at_once(store.pause(&lane, pause)).unwrap();
+        }
+        self.paused = paused;
+        self.sea.witness.paused(paused);
+    }
+
     /// No faults from now on.
-    fn calm(&self) {
+    fn calm(&mut self) {
+        self.pause(false);
         self.workers.iter().for_each(|worker| worker.line.set(Weather::default()));
         self.platform.set_down(false);
         self.platform.calm();
@@ -240,12 +282,16 @@ impl Run {
     }
 
     /// Everything ends, and every end is told.
-    async fn end(&self) -> Result<(), String> {
+    async fn end(&mut self) -> Result<(), String> {
         let states = State::ALL.into_iter().filter(|state| !state.is_finished()).collect();
         let open = Filter { states, ..Filter::default() };
         for _ in 0..BOUND {
             tokio::time::sleep(SECOND).await;
             self.look()?;
+            self.workers.retain(|worker| !worker.is_gone());
+            if self.workers.is_empty() {
+                self.start();
+            }
             let untold = at_once(self.sea.store.untold(1)).unwrap();
             if untold.is_empty() && at_once(self.sea.store.count(&open)).unwrap() == 0 {
                 return Ok(());
@@ -266,11 +312,30 @@ impl Run {
         if record.attempt > record.max_attempts {
             return Err(format!("more attempts than there are: {record:#?}"));
         }
+        let poison = record.class == Some(DeadClass::Poison);
+        let killer = record.payload["act"] == "kill";
+        let cut_off =
+            record.state == State::Cancelled || record.class == Some(DeadClass::Exhausted);
+        let least = self.sea.fragile.unwrap_or(1);
+        if poison && (record.crashes < least || self.sea.fragile.is_none() && !killer) {
+            return Err(format!("is not poison: {record:#?}"));
+        }
+        if killer && !poison && !cut_off {
+            return Err(format!("does not kill: {record:#?}"));
+        }
+        if *kind == Split::KIND && record.state == State::Completed {
+            let children = Filter { parents: vec![record.id], ..Filter::default() };
+            let there = at_once(self.sea.store.count(&children)).unwrap();
+            if record.payload["children"] != there {
+                return Err(format!("{there} children are there: {record:#?}"));
+            }
+        }
         if *kind == Publish::KIND {
             let (posts, readable) =
                 (self.platform.posts(record.id), record.payload["readable"] == true);
             let right = match (record.state, record.class) {
                 (State::Completed, _) => posts == 1,
+                (State::Dead, Some(DeadClass::Poison)) => posts <= 1,
                 (State::Dead, Some(DeadClass::OutcomeUnknown)) => posts <= 1 && !readable,
                 _ => false,
             };
@@ -281,7 +346,9 @@ impl Run {
         let heard = self.heard.lock().unwrap();
         let told = heard.get(&record.id.to_string()).map_or(&[][..], Vec::as_slice);
         let what = EventType::of(record.state).map_or("", EventType::name);
-        if told.is_empty() || told.iter().any(|told| told != what) {
+        // Where innocents are taken for poison, what was to be told may be among them.
+        let untold = told.is_empty() && self.sea.fragile.is_none();
+        if untold || told.iter().any(|told| told != what) {
             return Err(format!("told of {} as {told:?}, it is {what}", record.id));
         }
         debug_assert_ne!(record.kind, DELIVER, "deliveries are not accepted by the driver");

@@ -7,7 +7,10 @@
 //! | only the holder under the latest fence settles, and once | [`Witness::settled`] |
 //! | an attempt is charged for a real failure only | [`Witness::settled`], [`Witness::charged`] |
 //! | what is completed has been done | [`Witness::settled`] |
+//! | a lane that is paused gives no jobs | [`Witness::claimed`] |
 //! | no job, and no two of one ordering key, run at the same time | [`Witness::begun`] |
+//! | a job of an ordering key runs when all before it have ended | [`Witness::before`], by its handler |
+//! | a job takes one worker down at most, before it has a process of its own | [`Witness::kills`] |
 //! | an open breaker admits nobody, a half-open one only its probes | [`Witness::called`] |
 
 use std::collections::BTreeMap;
@@ -20,7 +23,6 @@ use flotilla_core::cells::CellWrite;
 use flotilla_core::clock::{Clock, Timestamp, after, before};
 use flotilla_core::queue::{Claims, Extension, Lease, Settled, Settlement, Verdict};
 use flotilla_core::records::JobRecord;
-use flotilla_core::state::State;
 use flotilla_core::{DeadClass, Fence, JobError, JobId};
 
 use crate::time::{SKEW, Truth};
@@ -42,6 +44,12 @@ struct Job {
     done: u32,
     /// A settlement has finished it.
     ended: bool,
+    /// It was asked to stop while it ran.
+    asked: bool,
+    /// Who claimed it last.
+    holder: String,
+    /// Workers it has taken down.
+    kills: u32,
     inside: u32,
 }
 
@@ -50,8 +58,13 @@ struct Job {
 struct Seen {
     jobs: BTreeMap<JobId, Job>,
     orders: BTreeMap<String, u32>,
+    /// Jobs of an ordering key, as they were enqueued.
+    lines: BTreeMap<String, Vec<JobId>>,
+    paused: bool,
     breakers: BTreeMap<String, Breaker>,
     fault: Option<String>,
+    /// Jobs, as their handlers began.
+    began: Vec<JobId>,
     trace: Vec<String>,
     hash: DefaultHasher,
 }
@@ -99,6 +112,17 @@ impl Witness {
         self.seen().fault.clone()
     }
 
+    /// Jobs, as their handlers began.
+    pub(crate) fn began(&self) -> Vec<JobId> {
+        self.seen().began.clone()
+    }
+
+    /// Where the breaker of a key stands.
+    pub(crate) fn stand(&self, key: &str) -> Stand {
+        let seen = self.seen();
+        seen.breakers.get(key).map(|breaker| breaker.stand.clone()).unwrap_or_default()
+    }
+
     /// The fence of a job as it is now.
     pub(crate) fn fence(&self, id: JobId) -> Option<Fence> {
         self.seen().jobs.get(&id).map(|job| Fence(job.fence))
@@ -113,7 +137,12 @@ impl Witness {
             let job = seen.jobs.entry(id).or_default();
             let (former, held) = (job.fence, job.held);
             (job.fence, job.held) = (fence, Some(until));
+            worker.clone_into(&mut job.holder);
+            let paused = seen.paused;
             drop(seen);
+            if paused {
+                self.accuse(format!("{id} was claimed although its lane is paused"));
+            }
             if fence <= former {
                 self.accuse(format!("{id} was claimed under {fence} after {former}"));
             }
@@ -151,10 +180,12 @@ impl Witness {
             let job = seen.jobs.entry(id).or_default();
             let (latest, held) = (job.fence, job.held.take());
             match &settlement.verdict {
-                Verdict::Retry { .. } => job.retries += 1,
                 Verdict::Completed { .. } | Verdict::Cancelled { .. } | Verdict::Dead { .. } => {
                     job.ended = true;
                 }
+                // Who was asked to stop ends with its attempt, whatever that says.
+                _ if job.asked => job.ended = true,
+                Verdict::Retry { .. } => job.retries += 1,
                 _ => {}
             }
             let failed = job.retries
@@ -190,10 +221,48 @@ impl Witness {
         }
     }
 
+    /// The lane is paused from now on, or not.
+    pub(crate) fn paused(&self, paused: bool) {
+        self.note(|| format!("paused: {paused}"));
+        self.seen().paused = paused;
+    }
+
+    /// A job of an ordering key is about to be enqueued.
+    pub(crate) fn lines_up(&self, order: &str, id: JobId) {
+        self.seen().lines.entry(order.to_owned()).or_default().push(id);
+    }
+
+    /// The jobs of an ordering key that were enqueued before this one.
+    pub(crate) fn before(&self, order: &str, id: JobId) -> Vec<JobId> {
+        let seen = self.seen();
+        let line = seen.lines.get(order).map_or(&[][..], Vec::as_slice);
+        line.iter().copied().take_while(|other| *other != id).collect()
+    }
+
+    /// A running job was asked to stop.
+    pub(crate) fn asked(&self, id: JobId) {
+        self.seen().jobs.entry(id).or_default().asked = true;
+    }
+
+    /// A job takes the worker down that claimed it last; `most`: as many as it may. Answers whom.
+    pub(crate) fn kills(&self, id: JobId, most: u32) -> String {
+        let mut seen = self.seen();
+        let job = seen.jobs.entry(id).or_default();
+        job.kills += 1;
+        let (kills, holder) = (job.kills, job.holder.clone());
+        drop(seen);
+        self.note(|| format!("{id} takes {holder} down"));
+        if kills > most {
+            self.accuse(format!("{id} has taken {kills} workers down"));
+        }
+        holder
+    }
+
     /// A handler begins; the guard says when it is over, however.
     pub(crate) fn begun(self: &Arc<Self>, id: JobId, order: Option<&str>) -> Inside {
         self.note(|| format!("begins {id}"));
         let mut seen = self.seen();
+        seen.began.push(id);
         let inside = &mut seen.jobs.entry(id).or_default().inside;
         *inside += 1;
         let twice = *inside > 1;
@@ -245,10 +314,7 @@ impl Witness {
         let Some(job) = seen.jobs.get(&record.id) else { return };
         let (retries, ended) = (job.retries, u32::from(job.ended));
         drop(seen);
-        // Who was asked to stop ends with its attempt, whatever that says: a snooze is its end then.
-        let stopped = u32::from(record.state == State::Cancelled && record.cancel_requested);
-        let least = retries + record.crashes + ended;
-        if !(least..=least.max(retries + record.crashes + stopped)).contains(&record.attempt) {
+        if record.attempt != retries + record.crashes + ended {
             self.accuse(format!(
                 "{} was charged {} attempts: {retries} failed, {} crashed, {ended} ended it; {record:#?}",
                 record.id, record.attempt, record.crashes

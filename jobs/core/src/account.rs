@@ -121,4 +121,17 @@ pub trait Accounts: Send + Sync + std::fmt::Debug {
     /// The platform says that the token of version `used` is dead for good (revoked, password
     /// changed). Gives the error the job ends with: `Park`, or `Retry` when a newer one is there.
     async fn refused(&self, tenant: &Tenant, id: &str, used: u64, reason: &str) -> JobError;
+
+    /// Seals something that must not lie in a store as it is, with the tenant's key: it can be
+    /// opened for the same `place` only.
+    ///
+    /// # Errors
+    /// `Retry` when the store or the keys cannot be reached.
+    async fn seal(&self, tenant: &Tenant, place: &str, plain: &Secret) -> Result<String, JobError>;
+
+    /// Opens what was sealed for `place`.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal); `Fail` when it was changed since, or the key is gone.
+    async fn open(&self, tenant: &Tenant, place: &str, sealed: &str) -> Result<Secret, JobError>;
 }

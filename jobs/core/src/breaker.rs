@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Timestamp, after, between};
 use crate::ids::JobId;
+use crate::sabotage::{self, Bug};
 
 /// Parts of the window: what is older than the window leaves it part by part.
 const PARTS: u32 = 6;
@@ -216,6 +217,9 @@ impl Breaker {
             Stand::Open { .. } => Pass::Park,
             Stand::HalfOpen { probes, good } => {
                 probes.retain(|_, until| *until > now);
+                if sabotage::committed(Bug::SkipProbes) {
+                    return Pass::Run;
+                }
                 if probes.len() as u64 + u64::from(*good) >= u64::from(policy.probes.max(1)) {
                     return Pass::Park;
                 }
@@ -289,7 +293,7 @@ impl Breaker {
 
 /// Jobs to wake in one second of the ramp: from twice the probes to 512 times as many, growing by
 /// the same factor each second.
-fn ramp_at(probes: usize, gone: Duration, ramp: Duration) -> usize {
+pub fn ramp_at(probes: usize, gone: Duration, ramp: Duration) -> usize {
     let along = gone.as_secs_f64() / ramp.as_secs_f64().max(1e-3);
     (2.0 * probes as f64 * 512_f64.powf(along.clamp(0.0, 1.0))) as usize
 }

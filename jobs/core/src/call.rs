@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::breaker::Answer;
 use crate::clock::Timestamp;
 use crate::limit::LimitKey;
 use crate::throttle::{self, Throttle};
 
 /// One call to somebody else's service, as it ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// Whose limits and breaker it is about.
     pub key: LimitKey,

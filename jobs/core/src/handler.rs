@@ -26,6 +26,13 @@ pub trait Handler<J: Job>: Send + Sync + 'static {
         job: J,
         cx: &JobContext,
     ) -> impl Future<Output = Result<J::Output, JobError>> + Send;
+
+    /// What keeps a job from being run, beyond what [`Job::faults`] can say: with what the handler
+    /// knows, and without asking anybody. Looked at before the job is queued.
+    fn faults(&self, job: &J) -> Vec<(String, String)> {
+        let _ = job;
+        Vec::new()
+    }
 }
 
 /// How far a job is, for people who watch.
@@ -67,7 +74,7 @@ impl CpuPool {
             work()
         })
         .await
-        .map_err(|e| JobError::retry(format!("handler panicked: {e}")))
+        .map_err(|e| JobError::panicked(format!("handler panicked: {e}")))
     }
 }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::envelope::Unique;
 use crate::ids::{Kind, Lane, Priority};
 use crate::limit::LimitKey;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, Retries};
 
 /// A type of job.
 ///
@@ -69,6 +69,8 @@ pub struct Policy {
     pub timeout: Duration,
     /// The delay between attempts.
     pub backoff: Backoff,
+    /// What else holds for attempts that failed: by class of failure, and in all.
+    pub retries: Retries,
     /// How urgent its jobs are.
     pub priority: Priority,
     /// How many may run at once in one worker; `None`: as many as the worker has slots.
@@ -84,6 +86,7 @@ impl Default for Policy {
             max_attempts: 5,
             timeout: Duration::from_secs(60),
             backoff: Backoff::default(),
+            retries: Retries::default(),
             priority: Priority::default(),
             concurrency: None,
             retention: None,

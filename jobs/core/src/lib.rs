@@ -67,6 +67,7 @@ pub mod outcome;
 pub mod queue;
 pub mod records;
 pub mod registry;
+pub mod replay;
 pub mod retry;
 pub mod rng;
 pub mod sabotage;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::flow::{Child, Until};
+use crate::retry::RetryClass;
 use crate::state::DeadClass;
 
 /// Any error that may cross a task boundary.
@@ -47,6 +48,8 @@ pub enum JobError {
         source: BoxError,
         /// The server's hint; the backoff is never shorter than it.
         after: Option<Duration>,
+        /// Chooses the backoff and the bound of attempts.
+        class: RetryClass,
     },
     /// Not now, and not the job's fault. Free.
     Snooze {
@@ -87,7 +90,27 @@ pub enum JobError {
 impl JobError {
     /// Transient: retry by policy.
     pub fn retry(source: impl Into<BoxError>) -> Self {
-        Self::Retry { source: source.into(), after: None }
+        Self::Retry { source: source.into(), after: None, class: RetryClass::Transient }
+    }
+
+    /// Too fast: retry by policy, not before the server's hint.
+    pub fn throttled(source: impl Into<BoxError>, after: Option<Duration>) -> Self {
+        Self::Retry { source: source.into(), after, class: RetryClass::Throttled }
+    }
+
+    /// The handler broke: retry by policy.
+    pub fn panicked(source: impl Into<BoxError>) -> Self {
+        Self::Retry { source: source.into(), after: None, class: RetryClass::Panic }
+    }
+
+    /// The attempt's time was up: retry by policy.
+    pub fn timed_out(source: impl Into<BoxError>) -> Self {
+        Self::Retry { source: source.into(), after: None, class: RetryClass::Timeout }
+    }
+
+    /// Transient, and the server has said when to come back.
+    pub fn later(source: impl Into<BoxError>, after: Option<Duration>) -> Self {
+        Self::Retry { source: source.into(), after, class: RetryClass::Transient }
     }
 
     /// The payload asks for the impossible: dead, `invalid`.
@@ -119,10 +142,9 @@ where
 {
     fn from(error: E) -> Self {
         let class = match error.class() {
-            FailureClass::Transient | FailureClass::Bug => return Self::retry(error),
-            FailureClass::Throttled { retry_after } => {
-                return Self::Retry { source: error.into(), after: retry_after };
-            }
+            FailureClass::Transient => return Self::retry(error),
+            FailureClass::Bug => return Self::panicked(error),
+            FailureClass::Throttled { retry_after } => return Self::throttled(error, retry_after),
             FailureClass::Unauthorised => DeadClass::Unauthorised,
             FailureClass::Invalid | FailureClass::NotFound => DeadClass::Invalid,
             FailureClass::Rejected => DeadClass::Rejected,

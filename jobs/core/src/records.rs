@@ -13,6 +13,7 @@ use crate::flow::{Flow, Parent};
 use crate::handler::Progress;
 use crate::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
 use crate::queue::{AttemptError, QueueError};
+use crate::replay::{Amend, Amended};
 use crate::state::{DeadClass, State};
 
 /// Everything known of a job.
@@ -242,6 +243,12 @@ pub trait Records: Send + Sync + std::fmt::Debug {
         limit: usize,
         now: Timestamp,
     ) -> Result<Replay, QueueError>;
+
+    /// Changes dead letters one by one, each in one transaction with its mark: another payload,
+    /// back among the available (as [`replay`](Self::replay) would), or both. Decides by
+    /// [`Amend::decide`]; refuses to put back one whose unique key another job holds. One answer
+    /// per change, in the order given. Repeating it is safe.
+    async fn amend(&self, changes: &[Amend], now: Timestamp) -> Result<Vec<Amended>, QueueError>;
 
     /// Matching dead letters become cancelled with `reason`; the record stays for its retention.
     async fn discard(

@@ -135,6 +135,7 @@ impl Registry {
             }
         }
         let handler = Arc::new(handler);
+        let looks = Arc::clone(&handler);
         let run: Arc<Run> = Arc::new(move |version, payload, cx| {
             let handler = Arc::clone(&handler);
             Box::pin(async move {
@@ -143,8 +144,12 @@ impl Registry {
                 serde_json::to_vec(&output).map(Bytes::from).map_err(JobError::retry)
             })
         });
-        let check: Arc<Check> = Arc::new(|version, payload| {
-            decode::<J>(version, payload).map(|job| Checked { unique: job.unique() })
+        let check: Arc<Check> = Arc::new(move |version, payload| {
+            let job = decode::<J>(version, payload)?;
+            match first_of(J::KIND, looks.faults(&job)) {
+                Some(fault) => Err(fault),
+                None => Ok(Checked { unique: job.unique() }),
+            }
         });
         let keys = J::LIMITS.map(|limits| -> Arc<Keys> {
             Arc::new(move |version, payload| {
@@ -235,10 +240,20 @@ fn decode<J: Job>(version: u16, payload: &Payload) -> Result<J, PayloadError> {
         serde_path_to_error::deserialize(value)
             .map_err(|e| fault(e.path().to_string(), e.inner().to_string()))?
     };
-    match job.faults().into_iter().next() {
+    match first_of(J::KIND, job.faults()) {
         None => Ok(job),
-        Some((field, message)) => Err(fault(field, message)),
+        Some(fault) => Err(fault),
     }
+}
+
+/// All faults as one: under the first one's field, the others behind its message.
+fn first_of(kind: Kind, faults: Vec<(String, String)>) -> Option<PayloadError> {
+    let mut faults = faults.into_iter();
+    let (field, mut message) = faults.next()?;
+    for (field, said) in faults {
+        message.push_str(&format!("; {field}: {said}"));
+    }
+    Some(PayloadError { kind, field, message })
 }
 
 #[cfg(test)]

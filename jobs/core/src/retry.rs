@@ -1,24 +1,34 @@
-//! When to try again: exponential backoff with full jitter, as a pure function.
+//! When to try again: exponential backoff with full jitter, by class of failure, within a budget
+//! of time. Pure functions.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::job::Policy;
 use crate::rng::Rng;
+
+/// A server that wants to be left alone for longer is asked again after this all the same.
+pub const LONGEST_HINT: Duration = Duration::from_secs(24 * 3600);
+
+/// Who waits for a server's moment does not come back together: each comes up to a tenth of the
+/// wait later, and at most this.
+const SPREAD: Duration = Duration::from_secs(10);
 
 /// How the delay between attempts grows.
 ///
 /// After attempt `n` fails, the delay is drawn evenly from `[floor, base · factor^(n−1)]`, the
 /// upper end held at `max` and the floor at a tenth of it ("full jitter", AWS Architecture Blog,
 /// 2015, with a floor so that a retry is never at once). A server's hint (`Retry-After`) lifts
-/// the result to itself. The ceilings of the default (base 2 s, factor 3, max 1 h), and the
-/// longest time since the first failure:
+/// the result to itself and a little more. The ceilings of the default (base 2 s, factor 3, max
+/// 1 h), and the longest time since the first failure:
 ///
-/// | after attempt | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 |
-/// | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-/// | at most | 2 s | 6 s | 18 s | 54 s | 162 s | 486 s | 1,458 s | 3,600 s |
-/// | in all | 2 s | 8 s | 26 s | 80 s | 4 min | 12 min | 36 min | 96 min |
+/// | after attempt | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 |
+/// | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+/// | at most | 2 s | 6 s | 18 s | 54 s | 162 s | 486 s | 1458 s | 3600 s | 3600 s |
+/// | in all | 2 s | 8 s | 26 s | 80 s | 242 s | 728 s | 2186 s | 5786 s | 9386 s |
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backoff {
@@ -49,7 +59,185 @@ impl Backoff {
     pub fn delay(&self, attempt: u32, hint: Option<Duration>, rng: &dyn Rng) -> Duration {
         let ceiling = self.ceiling(attempt);
         let floor = ceiling / 10;
-        (floor + (ceiling - floor).mul_f64(rng.unit())).max(hint.unwrap_or_default())
+        let own = floor + (ceiling - floor).mul_f64(rng.unit());
+        let Some(hint) = hint else { return own };
+        let hint = hint.min(LONGEST_HINT);
+        own.max(hint + (hint / 10).min(SPREAD).mul_f64(rng.unit()))
+    }
+}
+
+/// Why an attempt failed that may be made again.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryClass {
+    /// The network, somebody else's failure, whatever a handler says may work later.
+    Transient,
+    /// Somebody said "too fast".
+    Throttled,
+    /// The attempt's own time was up.
+    Timeout,
+    /// The handler panicked, or an invariant of ours broke: a newer build may mend it.
+    Panic,
+}
+
+impl RetryClass {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Transient, Self::Throttled, Self::Timeout, Self::Panic];
+
+    /// The name in settings and texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Throttled => "throttled",
+            Self::Timeout => "timeout",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+/// What differs for failures of one class from the kind's attempts and backoff.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClassRetry {
+    /// Failures of this class a job may have; the kind's attempts bound it too.
+    pub attempts: Option<u32>,
+    /// The ceiling after the first attempt.
+    pub base: Option<Duration>,
+    /// What each further attempt multiplies it by; at least 1.
+    pub factor: Option<f64>,
+    /// The highest ceiling.
+    pub max: Option<Duration>,
+}
+
+/// What holds beside a kind's attempts and backoff.
+///
+/// Unless a kind or the configuration says otherwise, with the longest time since the first
+/// failure where all failures are of that class:
+///
+/// | class | after attempt 1 | 2 | 3 | 4 | in all |
+/// | --- | --- | --- | --- | --- | --- |
+/// | transient | 2 s | 6 s | 18 s | 54 s | 80 s |
+/// | throttled | 30 s | 60 s | 120 s | 240 s | 450 s |
+/// | timeout | 2 s | 6 s | 18 s | 54 s | 80 s |
+/// | panic | 30 s | 90 s | 270 s | 810 s | 1200 s |
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retries {
+    /// The total deadline: no attempt begins later than this after the first one began. Time in
+    /// which the job was parked, put off or waited for a slot is not the job's fault and does not
+    /// count. `None`: attempts alone are bounded.
+    pub within: Option<Duration>,
+    /// What differs by class.
+    pub classes: BTreeMap<RetryClass, ClassRetry>,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        let base = Some(Duration::from_secs(30));
+        let throttled = ClassRetry { base, factor: Some(2.0), ..ClassRetry::default() };
+        let panic = ClassRetry { base, ..ClassRetry::default() };
+        let classes = [(RetryClass::Throttled, throttled), (RetryClass::Panic, panic)];
+        Self { within: None, classes: classes.into() }
+    }
+}
+
+/// What has to be remembered of the failures of a job between its attempts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// What attempts and the delays between them took, in milliseconds.
+    pub spent_ms: u64,
+    /// Failures by class.
+    pub failures: BTreeMap<RetryClass, u32>,
+}
+
+impl History {
+    /// What attempts and the delays between them took.
+    pub fn spent(&self) -> Duration {
+        Duration::from_millis(self.spent_ms)
+    }
+
+    /// Adds to what was spent.
+    pub fn spend(&mut self, more: Duration) {
+        let more = u64::try_from(more.as_millis()).unwrap_or(u64::MAX);
+        self.spent_ms = self.spent_ms.saturating_add(more);
+    }
+
+    /// One more failure; `ran`: how long its attempt took.
+    pub fn failed(&mut self, class: RetryClass, ran: Duration) {
+        *self.failures.entry(class).or_default() += 1;
+        self.spend(ran);
+    }
+}
+
+/// A failed attempt that may be made again.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// Why it failed.
+    pub class: RetryClass,
+    /// Which attempt it was: 1 is the first.
+    pub attempt: u32,
+    /// The last attempt there is.
+    pub max_attempts: u32,
+    /// The server's hint.
+    pub after: Option<Duration>,
+}
+
+/// What becomes of a job whose attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Again, so much later.
+    Again(Duration),
+    /// Not again; a word on why, unless all attempts are used up.
+    GiveUp(Option<String>),
+}
+
+impl Policy {
+    /// The backoff after failures of a class.
+    pub fn backoff_of(&self, class: RetryClass) -> Backoff {
+        let (own, differs) = (self.backoff, self.class(class));
+        Backoff {
+            base: differs.base.unwrap_or(own.base),
+            factor: differs.factor.unwrap_or(own.factor),
+            max: differs.max.unwrap_or(own.max),
+        }
+    }
+
+    /// Whether a failure of this class has to be remembered until the next one.
+    pub fn remembers(&self, class: RetryClass) -> bool {
+        self.retries.within.is_some() || self.class(class).attempts.is_some()
+    }
+
+    /// What becomes of a job after a failure; `history` knows of this failure too, where it is to
+    /// be remembered.
+    pub fn next(&self, failure: &Failure, history: &History, rng: &dyn Rng) -> Next {
+        if failure.attempt >= failure.max_attempts {
+            return Next::GiveUp(None);
+        }
+        let class = failure.class;
+        let failures = history.failures.get(&class).copied().unwrap_or_default();
+        if let Some(most) = self.class(class).attempts.filter(|most| failures >= *most) {
+            let why = format!("{failures} failures of class {}, {most} are allowed", class.name());
+            return Next::GiveUp(Some(why));
+        }
+        let backoff = self.backoff_of(class);
+        let delay = backoff.delay(failure.attempt, failure.after, rng);
+        let Some(within) = self.retries.within else { return Next::Again(delay) };
+        let left = within.saturating_sub(history.spent());
+        let least = failure.after.unwrap_or(backoff.ceiling(failure.attempt) / 10);
+        if least.min(LONGEST_HINT) <= left {
+            return Next::Again(delay.min(left)); // the last attempt begins with the deadline
+        }
+        let wants = if failure.after.is_some() { "the server asks for" } else { "it has to wait" };
+        Next::GiveUp(Some(format!(
+            "{wants} {} s, of the {} s for all attempts {} are left",
+            least.as_secs(),
+            within.as_secs(),
+            left.as_secs()
+        )))
+    }
+
+    fn class(&self, class: RetryClass) -> ClassRetry {
+        self.retries.classes.get(&class).copied().unwrap_or_default()
     }
 }
 
@@ -58,12 +246,31 @@ mod tests {
     use super::*;
     use crate::rng::SeededRng;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Ceilings of the first attempts, and their sum, as cells of a table.
+    fn cells(backoff: &Backoff, attempts: u32) -> (Vec<String>, Vec<String>) {
+        let mut sum = 0;
+        let each = (1..=attempts).map(|n| backoff.ceiling(n).as_secs());
+        let pairs = each.map(|seconds| {
+            sum += seconds;
+            (format!("{seconds} s"), format!("{sum} s"))
+        });
+        pairs.unzip()
+    }
+
     #[test]
-    fn the_table_of_the_documentation_is_true() {
-        let backoff = Backoff::default();
-        let seconds: Vec<u64> = (1..=9).map(|n| backoff.ceiling(n).as_secs()).collect();
-        assert_eq!(seconds, [2, 6, 18, 54, 162, 486, 1458, 3600, 3600]);
-        assert_eq!(backoff.ceiling(u32::MAX), backoff.max);
+    fn the_tables_of_the_documentation_are_true() {
+        let text = include_str!("retry.rs");
+        let holds = |row: String| assert!(text.contains(&format!("/// | {row} |\n")), "{row}");
+        let (most, in_all) = cells(&Backoff::default(), 9);
+        holds(format!("at most | {}", most.join(" | ")));
+        holds(format!("in all | {}", in_all.join(" | ")));
+        for class in RetryClass::ALL {
+            let (most, in_all) = cells(&Policy::default().backoff_of(class), 4);
+            holds(format!("{} | {} | {}", class.name(), most.join(" | "), in_all[3]));
+        }
+        assert_eq!(Backoff::default().ceiling(u32::MAX), Backoff::default().max);
     }
 
     #[test]
@@ -75,6 +282,54 @@ mod tests {
             assert!(delay >= ceiling / 10 && delay <= ceiling, "{attempt}: {delay:?}");
         }
         let hint = Duration::from_secs(7200);
-        assert_eq!(backoff.delay(1, Some(hint), &rng), hint);
+        for _ in 0..20 {
+            let delay = backoff.delay(1, Some(hint), &rng);
+            assert!(delay >= hint && delay <= hint + SPREAD, "{delay:?}");
+        }
+        assert!(backoff.delay(1, Some(Duration::MAX), &rng) <= LONGEST_HINT + SPREAD);
+    }
+
+    fn failure(class: RetryClass, attempt: u32, after: Option<u64>) -> Failure {
+        Failure { class, attempt, max_attempts: 5, after: after.map(Duration::from_secs) }
+    }
+
+    #[test]
+    fn attempts_of_a_class_are_bounded_apart() {
+        let mut policy = Policy::default();
+        let two = ClassRetry { attempts: Some(2), ..ClassRetry::default() };
+        policy.retries.classes.insert(RetryClass::Timeout, two);
+        assert!(policy.remembers(RetryClass::Timeout) && !policy.remembers(RetryClass::Transient));
+        let (rng, mut history) = (SeededRng::new(1), History::default());
+        let mut next = |attempt, class| {
+            history.failed(class, SECOND);
+            policy.next(&failure(class, attempt, None), &history, &rng)
+        };
+        assert!(matches!(next(1, RetryClass::Timeout), Next::Again(_)));
+        assert!(matches!(next(2, RetryClass::Transient), Next::Again(_)));
+        let Next::GiveUp(Some(why)) = next(3, RetryClass::Timeout) else { panic!("goes on") };
+        assert_eq!(why, "2 failures of class timeout, 2 are allowed");
+        assert_eq!(next(5, RetryClass::Transient), Next::GiveUp(None));
+    }
+
+    #[test]
+    fn no_attempt_begins_after_the_deadline_and_a_hint_is_honoured_within_it() {
+        let retries = Retries { within: Some(SECOND * 100), ..Retries::default() };
+        let policy = Policy { retries, ..Policy::default() };
+        let rng = SeededRng::new(1);
+        let next = |after, spent| {
+            let mut history = History::default();
+            history.spend(Duration::from_secs(spent));
+            policy.next(&failure(RetryClass::Transient, 3, after), &history, &rng)
+        };
+        assert!(matches!(next(None, 0), Next::Again(_)));
+        for _ in 0..20 {
+            let Next::Again(delay) = next(None, 95) else { panic!("gives up") };
+            assert!(delay <= SECOND * 5, "{delay:?} is past the deadline");
+        }
+        assert_eq!(next(Some(40), 60), Next::Again(SECOND * 40), "just within");
+        let Next::GiveUp(Some(why)) = next(Some(41), 60) else { panic!("goes on") };
+        assert_eq!(why, "the server asks for 41 s, of the 100 s for all attempts 40 are left");
+        let Next::GiveUp(Some(why)) = next(None, 99) else { panic!("goes on") };
+        assert!(why.starts_with("it has to wait 1 s"), "{why}");
     }
 }

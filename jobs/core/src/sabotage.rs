@@ -19,17 +19,32 @@ pub enum Bug {
     SkipVerify,
     /// A cell that somebody else has changed meanwhile is taken for written.
     GrantTwice,
+    /// A job that awaits its children starts one less than it says.
+    DropChild,
+    /// A half-open breaker lets everybody through.
+    SkipProbes,
+    /// A job whose worker fell is run with the others again.
+    TrustSuspect,
+    /// The backend gives out jobs of a lane that is paused.
+    ServePaused,
+    /// The backend forgets which jobs are to be run in order.
+    ForgetOrder,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 11] = [
         Self::AckBeforeSettle,
         Self::IgnoreFence,
         Self::ChargeSnooze,
         Self::ForgetOutbox,
         Self::SkipVerify,
         Self::GrantTwice,
+        Self::DropChild,
+        Self::SkipProbes,
+        Self::TrustSuspect,
+        Self::ServePaused,
+        Self::ForgetOrder,
     ];
 }
 

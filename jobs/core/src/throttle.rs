@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::{Timestamp, after, from_micros};
@@ -18,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const EPOCH: f64 = 1e9;
 
 /// When to call again, and who says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throttle {
     /// Not before.
     pub until: Timestamp,

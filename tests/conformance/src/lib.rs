@@ -6,6 +6,7 @@
 //! [`store_suite!`]. Cases give time as an argument, so none sleeps. Where a
 //! case stems from a bug that hurt users of another job queue, its comment says so.
 
+pub mod amend;
 pub mod blob;
 pub mod cells;
 pub mod claim;
@@ -23,6 +24,7 @@ pub mod lease;
 pub mod model;
 pub mod order;
 pub mod outbox;
+pub mod policies;
 mod ports;
 pub mod records;
 mod scene;
@@ -154,6 +156,13 @@ macro_rules! queue_suite {
                 a_discarded_dead_letter_is_cancelled_and_stays_for_its_retention
                 a_purge_never_touches_an_unfinished_job
             }
+            amend [] => {
+                a_change_is_made_once_per_mark
+                an_edit_changes_the_payload_and_keeps_the_job_dead
+                changes_are_answered_one_by_one
+                two_changes_do_not_share_a_unique_key
+                jobs_of_an_ordering_key_go_back_in_order
+            }
             fairness [Fair] => {
                 an_urgent_job_goes_before_older_ones
                 a_claim_lists_urgent_jobs_first
@@ -226,6 +235,9 @@ macro_rules! queue_suite {
                 versions_of_a_key_never_repeat_while_it_stays
                 of_fifty_writers_at_once_one_wins_each_version
                 upkeep_takes_no_cell_that_lives
+            }
+            policies [] => {
+                quotas_and_probes_are_given_out_once
             }
             outbox [] => {
                 every_end_is_told_once

@@ -10,7 +10,7 @@ use flotilla_core::state::State;
 
 use crate::harness::Harness;
 use crate::scene::{LANE, LEASE, Scene, demand, ids, unique};
-use crate::{cells, flow, model, order};
+use crate::{cells, flow, model, order, policies};
 
 /// Two processes, one truth: what one makes, pauses or cancels, the other sees at once.
 pub async fn what_one_process_does_the_other_sees(h: &dyn Harness) {
@@ -114,12 +114,13 @@ pub async fn two_processes_never_run_two_jobs_of_one_ordering_key(h: &dyn Harnes
     order::race_for_one_key(&here, &queues).await;
 }
 
-/// A cell is one cell for all processes.
+/// A cell is one cell for all processes, and so is the quota or the breaker kept in it.
 pub async fn two_processes_share_cells(h: &dyn Harness) {
     let here = Scene::new(h).await;
     let there = Scene::on(h.second().await);
     let stores = [Arc::clone(&here.ports.cells), Arc::clone(&there.ports.cells)];
     cells::race_for_one_cell(&stores, here.now()).await;
+    policies::races(&stores, here.now(), here.later(LEASE)).await;
 }
 
 /// Two handles that take turns answer as one model does, down to who is next.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flotilla_conformance::{
-    Harness, Ports, cells, descent, flow, harness, model, order, outbox, shared,
+    Harness, Ports, cells, descent, flow, harness, model, order, outbox, policies, shared,
 };
 use flotilla_core::cells::{Cell, CellWrite, Cells};
 use flotilla_core::clock::Timestamp;
@@ -303,6 +303,8 @@ caught! {
     writers_all_win: LetsAllWritersWin by cells::a_write_needs_the_version_that_was_read;
     writers_all_win_at_once: LetsAllWritersWin
         by cells::of_fifty_writers_at_once_one_wins_each_version;
+    quotas_given_out_twice: LetsAllWritersWin
+        by policies::quotas_and_probes_are_given_out_once;
     writers_all_win_at_random: LetsAllWritersWin
         by model::random_operations_are_answered_as_the_model_answers;
     cells_for_ever: ForgetsExpiry by cells::an_expired_cell_is_absent;

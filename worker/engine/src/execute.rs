@@ -12,10 +12,12 @@ use flotilla_core::clock::{after, between};
 use flotilla_core::flow::ChildEnd;
 use flotilla_core::queue::{AttemptError, Claimed, Settlement, Verdict};
 use flotilla_core::registry::Registered;
+use flotilla_core::retry::Next;
 use flotilla_core::sabotage::{self, Bug};
-use flotilla_core::{DeadClass, JobContext, JobError, Timestamp, TraceContext};
+use flotilla_core::{DeadClass, JobContext, JobError, Timestamp};
 use futures_util::FutureExt;
-use tracing::{Instrument, Span};
+use tokio::sync::SemaphorePermit;
+use tracing::Instrument;
 
 use crate::desk::Assigned;
 use crate::flow;
@@ -23,9 +25,11 @@ use crate::gate::{self, Ticket};
 use crate::lease::{Control, Stop};
 use crate::names::{Call, Outcome};
 use crate::observe::About;
+use crate::retry;
 use crate::settings::Retention;
 use crate::settle::Done;
 use crate::shared::Shared;
+use crate::trace;
 
 /// Longest error kept with an attempt, in bytes.
 const MAX_ERROR: usize = 4096;
@@ -33,7 +37,7 @@ const MAX_ERROR: usize = 4096;
 /// Runs one job and says what becomes of it. None: its lease is lost, so there is nothing to say.
 pub(crate) async fn attempt(shared: &Shared, mut job: Assigned) -> Option<Done> {
     let begun = Begun::new(shared, &job);
-    let span = span(&job);
+    let span = trace::span(&job);
 
     let (ending, children) = if job.control.stopped().is_some() {
         (Ending::Dropped, flow::none()) // stopped before it began
@@ -44,8 +48,15 @@ pub(crate) async fn attempt(shared: &Shared, mut job: Assigned) -> Option<Done> 
     job.control.end();
     let ended = shared.clock.now();
     let kind = &shared.catalog.kinds()[job.kind];
-    let facts = Facts { shared, kind, claimed: &job.claimed, children: &children };
-    let verdict = verdict(job.control.stopped(), ending, &facts, ended);
+    let stop = job.control.stopped();
+    let next = match &ending {
+        Ending::Returned(Err(error)) if stop.is_none() => {
+            retry::next(shared, kind, &job.claimed, error, begun.at).await
+        }
+        _ => None,
+    };
+    let facts = Facts { shared, kind, claimed: &job.claimed, children: &children, next };
+    let verdict = verdict(stop, ending, &facts, ended);
     let outcome = verdict.as_ref().map_or(Outcome::Lost, outcome);
     span.in_scope(|| tell(verdict.as_ref()));
     let about = begun.finish(ended, outcome);
@@ -73,10 +84,20 @@ async fn run(shared: &Shared, job: &mut Assigned, now: Timestamp) -> (Ending, Ar
         Ok(ticket) => ticket,
         Err(not_now) => return (Ending::Returned(Err(not_now)), children),
     };
+    let (alone, now) = match &shared.settings.quarantine {
+        Some(isolation) if is_suspect(shared, &job.claimed) => {
+            match turn(shared, &job.control).await {
+                Some(turn) => (Some((isolation, turn)), shared.clock.now()),
+                None => return (Ending::Dropped, children),
+            }
+        }
+        _ => (None, now),
+    };
     let mut cx = context(shared, job, Arc::clone(&children), now);
     if let Some(ticket) = &ticket {
         cx.calls = ticket.sink();
     }
+    cx.calls = trace::calls(cx.calls);
     if sabotage::committed(Bug::AckBeforeSettle) {
         let (result, keep_until) = (Bytes::from_static(b"null"), after(now, kind.policy.timeout));
         let verdict = Verdict::Completed { result, keep_until };
@@ -84,9 +105,14 @@ async fn run(shared: &Shared, job: &mut Assigned, now: Timestamp) -> (Ending, Ar
         shared.observer.port(Call::Settle, &shared.ports.queue.settle(&done, now).await);
     }
     let payload = std::mem::take(&mut job.claimed.payload);
-    let run = kind.run(job.claimed.version, payload, cx);
     let (limit, grace) = (kind.policy.timeout, shared.settings.cancel_grace);
-    let mut ending = guarded(run, limit, &job.control, grace).await;
+    let version = job.claimed.version;
+    let mut ending = match alone {
+        Some((isolation, _turn)) => {
+            guarded(isolation.run(version, payload, cx), limit, &job.control, grace).await
+        }
+        None => guarded(kind.run(version, payload, cx), limit, &job.control, grace).await,
+    };
     if let Some(ticket) = &ticket
         && let Some((until, reason)) = gate::finish(shared, ticket).await
         && let Ending::Returned(Err(JobError::Retry { .. })) = ending
@@ -94,6 +120,22 @@ async fn run(shared: &Shared, job: &mut Assigned, now: Timestamp) -> (Ending, Ar
         ending = Ending::Returned(Err(JobError::Snooze { until, reason }));
     }
     (ending, children)
+}
+
+/// Whether workers fell while it ran, so that it would be poison after the next fall.
+fn is_suspect(shared: &Shared, claimed: &Claimed) -> bool {
+    let last = claimed.crashes.saturating_add(1) >= shared.settings.poison_after;
+    claimed.crashes > 0 && last && !sabotage::committed(Bug::TrustSuspect)
+}
+
+/// The turn of a suspect: few have a process of their own at the same time. None: it was told to
+/// stop before.
+async fn turn<'a>(shared: &'a Shared, control: &Control) -> Option<SemaphorePermit<'a>> {
+    tokio::select! {
+        biased;
+        () = control.token.cancelled() => None,
+        turn = shared.suspects.acquire() => turn.ok(),
+    }
 }
 
 /// Whether limits and breakers let the job pass; a kind without keys holds no ticket.
@@ -115,13 +157,11 @@ struct Facts<'a> {
     kind: &'a Registered,
     claimed: &'a Claimed,
     children: &'a [ChildEnd],
+    /// Whether and when it runs again, if it failed.
+    next: Option<Next>,
 }
 
 impl Facts<'_> {
-    fn delay(&self, hint: Option<Duration>) -> Duration {
-        self.kind.policy.backoff.delay(self.claimed.attempt, hint, &*self.shared.rng)
-    }
-
     fn retention(&self) -> Retention {
         self.shared.settings.retention
     }
@@ -162,15 +202,16 @@ async fn guarded(
     };
     Ending::Returned(match result {
         Ok(Ok(returned)) => returned,
-        Ok(Err(panic)) => Err(JobError::retry(format!("handler panicked: {}", text(&*panic)))),
+        Ok(Err(panic)) => Err(JobError::panicked(format!("handler panicked: {}", text(&*panic)))),
         Err(_) => {
             control.token.cancel(); // for work it left on the CPU pool
-            Err(JobError::retry(format!("timed out after {limit:?}")))
+            Err(JobError::timed_out(format!("timed out after {limit:?}")))
         }
     })
 }
 
-fn text(panic: &(dyn Any + Send)) -> &str {
+/// What a panic says.
+pub(crate) fn text(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
     owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
@@ -214,21 +255,23 @@ fn verdict(
 
 fn failed(error: JobError, facts: &Facts<'_>, now: Timestamp) -> Verdict {
     let (claimed, retention) = (facts.claimed, facts.retention());
+    let why = match &facts.next {
+        Some(Next::GiveUp(Some(why))) => format!(" (given up: {why})"),
+        _ => String::new(),
+    };
     let kept = AttemptError {
         attempt: claimed.attempt,
         at: now,
         worker: facts.shared.settings.worker.clone(),
-        error: error.text(MAX_ERROR),
+        error: error.text(MAX_ERROR.saturating_sub(why.len())) + &why,
     };
     let dead =
         |class, error| Verdict::Dead { class, error, keep_until: after(now, retention.dead) };
     match error {
-        JobError::Retry { .. } if claimed.attempt >= claimed.max_attempts => {
-            dead(DeadClass::Exhausted, kept)
-        }
-        JobError::Retry { after: hint, .. } => {
-            Verdict::Retry { at: after(now, facts.delay(hint)), error: kept }
-        }
+        JobError::Retry { .. } => match facts.next {
+            Some(Next::Again(delay)) => Verdict::Retry { at: after(now, delay), error: kept },
+            _ => dead(DeadClass::Exhausted, kept),
+        },
         JobError::Snooze { until, .. } if sabotage::committed(Bug::ChargeSnooze) => {
             Verdict::Retry { at: until.max(now), error: kept }
         }
@@ -297,41 +340,6 @@ fn context(
         cells: Arc::clone(&shared.ports.cells),
         children,
     }
-}
-
-/// The span of an attempt. It names the trace and the span of whoever enqueued the job, so that
-/// both can be joined: a link rather than a parent, since a job may run days later.
-fn span(job: &Assigned) -> Span {
-    let span = tracing::info_span!(
-        "job",
-        id = %job.claimed.held.id,
-        kind = %job.claimed.kind,
-        lane = %job.claimed.lane,
-        attempt = job.claimed.attempt,
-        link.trace_id = tracing::field::Empty,
-        link.span_id = tracing::field::Empty,
-    );
-    if !span.is_disabled()
-        && let Some((trace, parent)) = link(&job.claimed.trace)
-    {
-        span.record("link.trace_id", trace);
-        span.record("link.span_id", parent);
-    }
-    span
-}
-
-/// Trace and span id of a `traceparent` (W3C Trace Context, version 00), where it is one.
-fn link(trace: &TraceContext) -> Option<(&str, &str)> {
-    let text = trace.traceparent.as_deref()?;
-    let mut parts = text.split('-');
-    let (version, trace, span, flags) =
-        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |part: &str, len| {
-        part.len() == len && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let some = |part: &str| part.bytes().any(|b| b != b'0');
-    let ok = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
-    (ok && some(trace) && some(span)).then_some((trace, span))
 }
 
 /// A slot in use; given back also when the handler takes its runner down while it is dropped.

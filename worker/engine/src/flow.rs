@@ -11,6 +11,7 @@ use flotilla_core::flow::{Child, ChildEnd, Parent};
 use flotilla_core::ops::Ops;
 use flotilla_core::queue::{Claimed, NewJob, QueueError};
 use flotilla_core::records::{Filter, JobRecord, Page};
+use flotilla_core::sabotage::{self, Bug};
 use flotilla_core::{JobError, JobId};
 
 use crate::names::Call;
@@ -62,6 +63,9 @@ pub(crate) fn prepare(
             "its children would be generation {depth}; at most {max_depth} are allowed \
              (flows.max_depth)"
         ));
+    }
+    if sabotage::committed(Bug::DropChild) {
+        wanted.pop();
     }
     let mut names = BTreeSet::new();
     let mut jobs = Vec::with_capacity(wanted.len());

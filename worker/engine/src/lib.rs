@@ -15,7 +15,8 @@
 //!    its quotas allow it; else it is parked or put off, uncharged.
 //! 5. `execute`: one attempt. A span linked to the enqueuing trace; the payload decoded; the
 //!    handler run, held to its timeout; a panic is a failed attempt like any other; the outcome
-//!    turned into a verdict. A job that awaits others has its children checked here (`flow`), and
+//!    turned into a verdict. A job whose worker fell before runs in a process of its own
+//!    (`quarantine`). A job that awaits others has its children checked here (`flow`), and
 //!    finds them again when it goes on.
 //! 6. `settle`: verdicts are recorded in batches under the fence of their lease, again and again
 //!    until the queue answers. The slot was free as soon as the handler had ended.
@@ -47,13 +48,17 @@ mod lease;
 mod meters;
 pub mod names;
 mod observe;
+pub mod quarantine;
 mod relay;
+mod replay;
+mod retry;
 pub mod scale;
-mod schedule;
+pub mod schedule;
 mod settings;
 mod settle;
 mod shared;
 mod slots;
+mod trace;
 pub mod traffic;
 pub mod why;
 
@@ -136,6 +141,7 @@ impl Engine {
         let (settling, ended) = mpsc::channel(settings.batch.saturating_mul(2));
         let relay = relay::new(&settings.events, ports.outbox.as_ref(), &ops.registry)?;
         let (bell, relay) = relay.unzip();
+        let replays = replay::Meters::new(&ports.metrics)?;
         let shared = Shared::new(ports, ops, settings, settling, bell)?;
         let shared = Arc::new(shared);
 
@@ -145,6 +151,7 @@ impl Engine {
         });
         shared.spawn(housekeep::housekeep(Arc::clone(&shared)));
         shared.spawn(fleet::show(Arc::clone(&shared)));
+        shared.spawn(replay::lead(Arc::clone(&shared), replays));
         for schedule in schedules {
             shared.spawn(schedule::keep(Arc::clone(&shared), schedule));
         }

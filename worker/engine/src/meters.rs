@@ -24,6 +24,11 @@ const RUN: [f64; 13] =
 /// Jobs in one call.
 const BATCH: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
+/// What became of the moments of schedules.
+const FIRES: [&str; 4] = ["created", "duplicate", "rejected", "missed"];
+/// What became of deliveries of events.
+const EVENTS: [&str; 3] = ["created", "duplicate", "rejected"];
+
 /// What one lane and kind count; made when its first job comes.
 pub(crate) struct JobMeters {
     pub(crate) pickup: Histogram,
@@ -69,8 +74,8 @@ impl Meters {
             housekept: ["promoted", "rescued", "quarantined", "expired", "pruned"]
                 .map(|what| housekept.with_label_values(&[what])),
             port_errors: Call::ALL.map(|call| port_errors.with_label_values(&[call.name()])),
-            fires: counters(registry, Metric::Fires, &["answer"])?,
-            events: counters(registry, Metric::Events, &["answer"])?,
+            fires: begun(counters(registry, Metric::Fires, &["answer"])?, &FIRES),
+            events: begun(counters(registry, Metric::Events, &["answer"])?, &EVENTS),
             settled: counters(registry, Metric::Settled, &["lane", "kind", "outcome"])?,
             pickup: histograms(registry, Metric::Pickup, &PICKUP)?,
             run: histograms(registry, Metric::Run, &RUN)?,
@@ -92,6 +97,14 @@ impl Meters {
             }
         })
     }
+}
+
+/// A counter shows zero before it counts, so that its first step is seen as one.
+fn begun(counters: IntCounterVec, values: &[&str]) -> IntCounterVec {
+    for value in values {
+        let _ = counters.with_label_values(&[*value]);
+    }
+    counters
 }
 
 fn opts(metric: Metric) -> Opts {

@@ -32,11 +32,15 @@ pub enum Metric {
     Events,
     /// Gauge.
     Draining,
+    /// Counter by what became of them.
+    ReplayLetters,
+    /// Gauge by state.
+    ReplayOperations,
 }
 
 impl Metric {
     /// All metrics.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Settled,
         Self::Pickup,
         Self::Run,
@@ -51,6 +55,8 @@ impl Metric {
         Self::Fires,
         Self::Events,
         Self::Draining,
+        Self::ReplayLetters,
+        Self::ReplayOperations,
     ];
 
     /// The name as Prometheus shows it.
@@ -70,6 +76,8 @@ impl Metric {
             Self::Fires => "flotilla_schedule_fires_total",
             Self::Events => "flotilla_events_total",
             Self::Draining => "flotilla_draining",
+            Self::ReplayLetters => "flotilla_replay_letters_total",
+            Self::ReplayOperations => "flotilla_replay_operations",
         }
     }
 
@@ -90,6 +98,10 @@ impl Metric {
             Self::Fires => "moments of schedules: created, duplicate, rejected or missed",
             Self::Events => "deliveries of events enqueued: created, duplicate or rejected",
             Self::Draining => "1 while this worker drains",
+            Self::ReplayLetters => {
+                "dead letters of replays: replayed, and of these succeeded and failed; refused; skipped"
+            }
+            Self::ReplayOperations => "replays by state, as this worker sees them",
         }
     }
 }
@@ -156,10 +168,11 @@ pub(crate) enum Call {
     Records,
     Outbox,
     Cells,
+    Replay,
 }
 
 impl Call {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Claim,
         Self::Extend,
         Self::Settle,
@@ -169,6 +182,7 @@ impl Call {
         Self::Records,
         Self::Outbox,
         Self::Cells,
+        Self::Replay,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -182,6 +196,7 @@ impl Call {
             Self::Records => "records",
             Self::Outbox => "outbox",
             Self::Cells => "cells",
+            Self::Replay => "replay",
         }
     }
 }

@@ -56,10 +56,24 @@ pub async fn loads(
     now: Timestamp,
 ) -> Result<Vec<Load>, QueueError> {
     let workers = fleet.workers(before(now, SEEN)).await?;
-    let mut loads = Vec::new();
-    for info in records.lanes().await? {
+    loads_of(records, &records.lanes().await?, &workers, within, now).await
+}
+
+/// The same for lanes and workers that were read before, in their order.
+///
+/// # Errors
+/// When a port cannot be read.
+pub async fn loads_of(
+    records: &dyn Records,
+    lanes: &[LaneInfo],
+    workers: &[WorkerInfo],
+    within: Duration,
+    now: Timestamp,
+) -> Result<Vec<Load>, QueueError> {
+    let mut loads = Vec::with_capacity(lanes.len());
+    for info in lanes {
         let pace = pace(records, &info.lane, now).await?;
-        loads.push(load(&info, &workers, pace, within));
+        loads.push(load(info, workers, pace, within));
     }
     Ok(loads)
 }

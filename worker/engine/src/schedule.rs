@@ -103,6 +103,14 @@ impl Schedule {
     }
 }
 
+/// The first moment after `at` for which an entry enqueues a job; `None`: its pattern names none.
+///
+/// # Errors
+/// [`StartError::Schedule`] when its pattern or its zone cannot be read.
+pub fn next(entry: &ScheduleEntry, at: Timestamp) -> Result<Option<Timestamp>, StartError> {
+    Ok(Schedule::new(entry)?.next(at))
+}
+
 /// The schedules of an engine, understood and checked as an enqueue would.
 pub(crate) fn check(entries: &[ScheduleEntry], ops: &Ops) -> Result<Vec<Schedule>, StartError> {
     let mut schedules: Vec<Schedule> = Vec::new();

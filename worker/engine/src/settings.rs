@@ -1,6 +1,7 @@
 //! What the binary tells the engine: plain values with defaults, checked once at the start.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_core::breaker;
@@ -9,6 +10,7 @@ use flotilla_core::limit::Rule;
 use flotilla_core::{Kind, Lane, Payload, Priority, Tenant, WorkerId};
 
 use crate::StartError;
+use crate::quarantine::Isolation;
 
 /// How one engine works. Every field has a default that suits one small machine.
 #[derive(Clone, Debug)]
@@ -58,6 +60,8 @@ pub struct Settings {
     pub breakers: Breakers,
     /// Whom to tell of jobs; nobody: the outbox is not looked at.
     pub events: Events,
+    /// Where jobs run that are poison if their worker falls once more; none: with the others.
+    pub quarantine: Option<Arc<dyn Isolation>>,
 }
 
 impl Default for Settings {
@@ -85,6 +89,7 @@ impl Default for Settings {
             limits: Limits::default(),
             breakers: Breakers::default(),
             events: Events::default(),
+            quarantine: None,
         }
     }
 }

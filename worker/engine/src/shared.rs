@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flotilla_core::handler::CallSink;
 use flotilla_core::ops::Ops;
 use flotilla_core::{Clock, CpuPool, Rng};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) ops: Ops,
     pub(crate) catalog: Catalog,
     pub(crate) pool: CpuPool,
+    /// Places for suspects in processes of their own.
+    pub(crate) suspects: Semaphore,
     pub(crate) desk: Desk,
     pub(crate) leases: Leases,
     pub(crate) gate: Gate,
@@ -58,6 +60,7 @@ impl Shared {
         Ok(Self {
             observer: Observer::new(&ports.metrics, &catalog, settings.concurrency)?,
             pool: CpuPool::new(settings.cpu_slots),
+            suspects: Semaphore::new(settings.cpu_slots.max(1)),
             desk: Desk::new(&settings, &catalog),
             leases: Leases::default(),
             unheard: Arc::new(|_| {}),

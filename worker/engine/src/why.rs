@@ -3,16 +3,18 @@
 
 use std::time::Duration;
 
-use flotilla_core::cells::Cells;
+use flotilla_core::cells::{Cell, Cells};
 use flotilla_core::clock::{after, before, between};
 use flotilla_core::fleet::{Fleet, WorkerInfo};
 use flotilla_core::flow::Flow;
 use flotilla_core::limit::{LimitKey, Rule};
 use flotilla_core::queue::QueueError;
 use flotilla_core::records::{Filter, JobRecord, LaneInfo, Page, Records};
-use flotilla_core::{DeadClass, JobId, Payload, Registry, State, Timestamp};
+use flotilla_core::retry::{History, RetryClass};
+use flotilla_core::{DeadClass, JobId, Payload, Policy, Registry, State, Timestamp};
 use serde::Serialize;
 
+use crate::retry;
 use crate::traffic::{self, BreakerInfo, LimitInfo};
 
 /// A worker that was not seen for longer is not counted on.
@@ -53,6 +55,10 @@ pub struct Facts {
     pub ahead: u64,
     /// Seconds between two finished jobs of its lane lately.
     pub pace: Option<f64>,
+    /// How its kind is run.
+    pub policy: Option<Policy>,
+    /// What is remembered of its failed attempts.
+    pub history: Option<History>,
 }
 
 /// The answer.
@@ -97,8 +103,18 @@ pub async fn gather(
         until: Some(record.enqueued_at),
         ..Filter::default()
     };
-    facts.ahead = from.records.count(&waiting).await?;
+    // Of those that came with it, half are before it: their order is the backend's affair.
+    let moment = after(record.enqueued_at, Duration::from_micros(1));
+    let since = Filter { since: Some(record.enqueued_at), until: Some(moment), ..waiting.clone() };
+    let beside = from.records.count(&since).await?.saturating_sub(1);
+    facts.ahead = from.records.count(&waiting).await? + beside / 2;
     facts.pace = pace(from.records, record).await?;
+    facts.policy = from.registry.get(record.kind.as_str()).ok().map(|kind| kind.policy.clone());
+    if record.state == State::Retryable {
+        let cell = from.cells.read(&[retry::cell(record.id)], now).await?.into_iter().next();
+        let read = |cell: Cell| serde_json::from_slice(&cell.value).ok();
+        facts.history = cell.flatten().and_then(read);
+    }
     let keys = match keys(from.registry, record) {
         Ok(keys) => keys,
         Err(misfit) => {
@@ -149,12 +165,16 @@ pub fn why(record: &JobRecord, facts: &Facts, now: Timestamp) -> Why {
         State::Scheduled | State::Retryable => {
             let what = match (record.state, &record.reason, record.errors.last()) {
                 (State::Retryable, _, Some(error)) => {
-                    format!("attempt {} failed ({}); the next is", error.attempt, error.error)
+                    let (n, of) = (error.attempt, record.max_attempts);
+                    format!("attempt {n} of {of} failed ({}); the next is", error.error)
                 }
                 (_, Some(reason), _) => format!("{reason}; it goes on"),
                 _ => "it is to run".to_owned(),
             };
             because.push(format!("{what} at {}", record.run_at));
+            if record.state == State::Retryable {
+                waits(record, facts, &mut because);
+            }
             start = Some(record.run_at);
         }
         State::Parked => parked(record, facts, &mut because),
@@ -201,6 +221,37 @@ fn running(record: &JobRecord, now: Timestamp, because: &mut Vec<String>) {
     }
     if record.cancel_requested {
         because.push("it was asked to stop".to_owned());
+    }
+}
+
+/// Why the next attempt is not sooner, and until when there are any.
+fn waits(record: &JobRecord, facts: &Facts, because: &mut Vec<String>) {
+    let (Some(policy), Some(error)) = (&facts.policy, record.errors.last()) else { return };
+    let (n, waits) = (error.attempt, between(error.at, record.run_at));
+    let own = policy.backoff.ceiling(n);
+    let most = RetryClass::ALL.map(|class| policy.backoff_of(class).ceiling(n)).into_iter().max();
+    let most = most.unwrap_or_default().max(own);
+    let seconds = waits.as_secs_f64();
+    because.push(if waits > most {
+        format!("that is {seconds:.1} s after the failure: it was asked to wait so long")
+    } else if waits > own {
+        let most = most.as_secs_f64();
+        format!("that is {seconds:.1} s after the failure: its class waits up to {most} s")
+    } else {
+        let own = own.as_secs_f64();
+        format!("that is {seconds:.1} s after the failure, drawn from up to {own} s (backoff)")
+    });
+    for (class, failures) in facts.history.iter().flat_map(|history| &history.failures) {
+        if let Some(most) = policy.retries.classes.get(class).and_then(|class| class.attempts) {
+            because.push(format!("failures of class {}: {failures} of {most}", class.name()));
+        }
+    }
+    if let (Some(within), Some(history)) = (policy.retries.within, &facts.history) {
+        because.push(format!(
+            "no attempt begins later than {} s after the first; the next begins at {} s",
+            within.as_secs(),
+            history.spent().as_secs()
+        ));
     }
 }
 

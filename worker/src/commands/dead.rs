@@ -1,16 +1,26 @@
 //! `flotilla dead`: the dead letters, and what may be done about them.
 
+mod edit;
+mod groups;
+mod replay;
+mod replays;
+
 use flotilla_config::Config;
 use flotilla_core::records::{Filter, Page};
-use flotilla_core::{DeadClass, State};
-use flotilla_engine::found::{self, Found, FoundError, Word};
+use flotilla_core::replay::{Selection, select};
+use flotilla_core::{DeadClass, JobId, State};
 use serde_json::json;
 
-use crate::cli::{Dead, FoundOut, WhatFound, WhichDead};
+use crate::cli::{Dead, FoundOut, How, Like, Sure, Which, WhichDead};
 use crate::commands::{jobs, known};
 use crate::exit::{Exit, Failure};
 use crate::output;
 use crate::wire::{self, Ports};
+
+/// Dead letters of one command, unless it says otherwise.
+const MOST: usize = 10_000;
+/// Ids of one call of a port.
+const IDS: usize = 500;
 
 pub(super) async fn run(command: &Dead, config: &Config) -> Result<Exit, Failure> {
     let ports = wire::ports(config).await?;
@@ -20,124 +30,179 @@ pub(super) async fn run(command: &Dead, config: &Config) -> Result<Exit, Failure
 }
 
 async fn act(command: &Dead, ports: &Ports, config: &Config) -> Result<Exit, Failure> {
-    let now = ports.now();
     match command {
-        Dead::List { which, class, limit, before, json } => {
-            let filter = Filter { classes: class.clone(), ..jobs::filter(which) }.dead();
-            let listed =
-                ports.records.list(&filter, Page { limit: *limit, before: *before }).await?;
-            if *json {
-                output::json(&json!({"jobs": listed.jobs, "next": listed.next}))?;
-            } else {
-                jobs::table(&listed.jobs, now, "no dead letters")?;
-                if let Some(next) = listed.next {
-                    output::line(format!("more: --before {next}"))?;
-                }
-            }
-            Ok(Exit::Ok)
+        Dead::List { which, like, limit, before, json } => {
+            list(ports, &selection(which, like), Page { limit: *limit, before: *before }, *json)
+                .await
         }
-        Dead::Show { id, json } => {
-            let job = known(&*ports.records, *id).await?;
-            if job.state != State::Dead {
-                return Err(Failure::usage(format!(
-                    "{id} is {}, not dead: `flotilla jobs show {id}`",
-                    job.state
-                )));
-            }
-            jobs::show(&job, now, *json)?;
-            if !*json {
-                output::line(advice(job.class))?;
-            }
-            Ok(Exit::Ok)
+        Dead::Groups { which, like, limit, json } => {
+            groups::run(ports, &selection(which, like), *limit, *json).await
         }
-        Dead::Replay { which, word: FoundOut { found: Some(found), result } } => {
-            replay_found(ports, config, which, *found, result.as_deref()).await
-        }
-        Dead::Replay { which, .. } => {
-            let filter = filter(which)?;
-            if which.dry_run {
-                return dry_run(ports, which, &filter, "put back").await;
+        Dead::Show { id, json } => show(ports, *id, *json).await,
+        Dead::Edit { .. } => edit::run(command, ports, config).await,
+        Dead::Replay { which, word: FoundOut { found: Some(found), result }, how } => {
+            if *how != How::default() {
+                return Err(Failure::usage("--found speaks for one dead letter: it goes alone"));
             }
-            let done = ports.records.replay(&filter, which.limit, now).await?;
-            if which.json {
-                output::json(&done)?;
-            } else {
-                output::line(format!("put back {}", count(done.replayed)))?;
-                for (id, why) in &done.refused {
-                    output::line(format!("left dead: {id}: {why}"))?;
-                }
-            }
-            Ok(if done.refused.is_empty() { Exit::Ok } else { Exit::JobFailed })
+            replay::found(ports, config, which, *found, result.as_deref()).await
         }
-        Dead::Discard { which, reason } => {
-            let filter = filter(which)?;
-            if which.dry_run {
-                return dry_run(ports, which, &filter, "put aside").await;
-            }
-            let n = ports.records.discard(&filter, reason, which.limit, now).await?;
-            said(which, "put aside", n)
-        }
-        Dead::Purge(which) => {
-            let filter = filter(which)?;
-            if which.dry_run {
-                return dry_run(ports, which, &filter, "deleted").await;
-            }
-            let n = ports.records.purge(&filter, which.limit).await?;
-            said(which, "deleted", n)
-        }
+        Dead::Replay { which, how, .. } => replay::run(ports, config, which, how).await,
+        Dead::Replays(command) => replays::run(command, ports).await,
+        Dead::Discard { which, sure } => end(ports, which, sure, "put aside", End::Discard).await,
+        Dead::Purge { which, sure } => end(ports, which, sure, "deleted", End::Purge).await,
     }
 }
 
-/// One dead letter whose outcome a person has looked up.
-async fn replay_found(
+async fn list(
     ports: &Ports,
-    config: &Config,
-    which: &WhichDead,
-    found: WhatFound,
-    result: Option<&str>,
+    selection: &Selection,
+    mut page: Page,
+    as_json: bool,
 ) -> Result<Exit, Failure> {
-    let [id] = which.ids.as_slice() else {
-        return Err(Failure::usage("--found speaks for one dead letter: give exactly one id"));
-    };
-    let result = result.map(serde_json::from_str).transpose().map_err(|error| {
-        Failure::usage(format!("--result is not JSON: {error}; a text needs its quotes"))
-    })?;
-    let found = match (found, result) {
-        (WhatFound::Did, result) => Found::Did(result.unwrap_or_default()),
-        (WhatFound::DidNot, None) => Found::DidNot,
-        (WhatFound::DidNot, Some(_)) => {
-            return Err(Failure::usage("--result goes with --found did: else there is none"));
+    let (filter, most) = (selection.filter(), page.limit);
+    let mut jobs = Vec::new();
+    let next = loop {
+        page.limit = most - jobs.len();
+        let listed = ports.records.list(&filter, page).await?;
+        jobs.extend(listed.jobs.into_iter().filter(|record| selection.takes(record)));
+        page.before = listed.next;
+        if page.before.is_none() || jobs.len() >= most || selection.groups.is_empty() {
+            break listed.next;
         }
     };
-    let record = known(&*ports.records, *id).await?;
-    if which.dry_run {
-        let open = found::open_effects(&*ports.cells, *id, ports.now()).await?;
-        output::line(format!("open effects of {id}: {}", open.join(", ")))?;
-        return Ok(Exit::Ok);
-    }
-    let (ops, word) = (wire::ops(config, ports)?, Word { found, by: wire::user() });
-    let replayed = found::replay(&*ports.records, &*ports.cells, &ops, &record, &word).await;
-    let new = replayed.map_err(|error| match error {
-        FoundError::Refused(why) => Failure::usage(why),
-        FoundError::Port(error) => error.into(),
-        FoundError::Enqueue(error) => Failure::usage(error.to_string()),
-    })?;
-    if which.json {
-        output::json(&json!({"job": id, "goes_on_as": new}))?;
+    if as_json {
+        output::json(&json!({"jobs": jobs, "next": next}))?;
     } else {
-        output::line(format!("{id} goes on as {new}"))?;
+        jobs::table(&jobs, ports.now(), "no dead letters")?;
+        if let Some(next) = next {
+            output::line(format!("more: --before {next}"))?;
+        }
     }
     Ok(Exit::Ok)
 }
 
+async fn show(ports: &Ports, id: JobId, as_json: bool) -> Result<Exit, Failure> {
+    let job = known(&*ports.records, id).await?;
+    if job.state != State::Dead {
+        return Err(Failure::usage(format!(
+            "{id} is {}, not dead: `flotilla jobs show {id}`",
+            job.state
+        )));
+    }
+    jobs::show(&job, ports.now(), as_json)?;
+    if !as_json {
+        output::line(advice(job.class))?;
+    }
+    Ok(Exit::Ok)
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Discard,
+    Purge,
+}
+
+/// Discards or purges, after the person has typed how many that is.
+async fn end(
+    ports: &Ports,
+    which: &WhichDead,
+    sure: &Sure,
+    verb: &str,
+    how: End,
+) -> Result<Exit, Failure> {
+    let selection = chosen(which)?;
+    let matching = matching(ports, &selection).await?;
+    let n = matching.min(which.limit.unwrap_or(MOST) as u64);
+    if which.dry_run {
+        if which.json {
+            output::json(&json!({"dry_run": true, "matching": matching, "would_touch": n}))?;
+        } else {
+            output::line(format!("would be {verb}: {} of {matching} that match", count(n)))?;
+        }
+        return Ok(Exit::Ok);
+    }
+    let named = !selection.ids.is_empty();
+    match sure.count {
+        None if !named => {
+            return Err(Failure::usage(format!(
+                "{} would be {verb}, which cannot be taken back: look with --dry-run, then say \
+                 --count {n}",
+                count(n)
+            )));
+        }
+        Some(typed) if typed != n => {
+            return Err(Failure::usage(format!(
+                "--count says {typed}, and {n} match: nothing was {verb}"
+            )));
+        }
+        _ => {}
+    }
+    let done = finish(ports, &selection, n, &sure.reason, how).await?;
+    tracing::info!(
+        target: "audit", who = wire::user(), what = "dead letters", after = verb, count = done,
+        reason = sure.reason, selection = %json!(selection),
+    );
+    if which.json {
+        output::json(&json!({"touched": done}))?;
+    } else {
+        output::line(format!("{verb}: {}", count(done)))?;
+    }
+    Ok(Exit::Ok)
+}
+
+async fn finish(
+    ports: &Ports,
+    selection: &Selection,
+    n: u64,
+    reason: &str,
+    how: End,
+) -> Result<u64, Failure> {
+    let (records, now) = (&ports.records, ports.now());
+    let limit = usize::try_from(n).unwrap_or(MOST);
+    let mut filters = vec![selection.filter()];
+    if !selection.groups.is_empty() {
+        let ids = select(&**records, selection, limit).await?;
+        filters = ids
+            .chunks(IDS)
+            .map(|ids| Filter { ids: ids.to_vec(), ..Filter::default() }.dead())
+            .collect();
+    }
+    let mut done = 0;
+    for filter in filters {
+        done += match how {
+            End::Discard => records.discard(&filter, reason, limit, now).await?,
+            End::Purge => records.purge(&filter, limit).await?,
+        };
+    }
+    Ok(done)
+}
+
+/// How many dead letters are meant.
+async fn matching(ports: &Ports, selection: &Selection) -> Result<u64, Failure> {
+    if selection.groups.is_empty() {
+        return Ok(ports.records.count(&selection.filter()).await?);
+    }
+    Ok(select(&*ports.records, selection, usize::MAX).await?.len() as u64)
+}
+
+fn selection(which: &Which, like: &Like) -> Selection {
+    Selection {
+        ids: Vec::new(),
+        lanes: which.lane.clone(),
+        kinds: which.kind.clone(),
+        tenants: which.tenant.clone(),
+        classes: like.class.clone(),
+        groups: like.group.clone(),
+        since: which.since,
+        until: which.until,
+        error: which.error.clone(),
+    }
+}
+
 /// Ids, a filter or `--all`: a bare command must not touch everything by accident.
-fn filter(which: &WhichDead) -> Result<Filter, Failure> {
-    let filter = Filter {
-        ids: which.ids.clone(),
-        classes: which.class.clone(),
-        ..jobs::filter(&which.which)
-    };
-    let everything = filter == Filter::default();
+fn chosen(which: &WhichDead) -> Result<Selection, Failure> {
+    let selection = Selection { ids: which.ids.clone(), ..selection(&which.which, &which.like) };
+    let everything = selection == Selection::default();
     if everything && !which.all {
         return Err(Failure::usage(
             "say which dead letters: ids, a filter such as --kind or --class, or --all",
@@ -148,41 +213,7 @@ fn filter(which: &WhichDead) -> Result<Filter, Failure> {
             "--all does not go with ids or a filter: leave one of them out",
         ));
     }
-    Ok(filter.dead())
-}
-
-async fn dry_run(
-    ports: &Ports,
-    which: &WhichDead,
-    filter: &Filter,
-    verb: &str,
-) -> Result<Exit, Failure> {
-    let matching = ports.records.count(filter).await?;
-    let n = matching.min(which.limit as u64);
-    let unknown = Filter { classes: vec![DeadClass::OutcomeUnknown], ..filter.clone() };
-    let unknown = ports.records.count(&unknown).await?;
-    if which.json {
-        output::json(
-            &json!({"dry_run": true, "matching": matching, "would_touch": n, "outcome_unknown": unknown}),
-        )?;
-    } else {
-        output::line(format!("would be {verb}: {} of {matching} that match", count(n)))?;
-        if unknown > 0 && verb == "put back" {
-            output::line(format!(
-                "{unknown} of them have an unknown outcome and are never put back by a filter"
-            ))?;
-        }
-    }
-    Ok(Exit::Ok)
-}
-
-fn said(which: &WhichDead, verb: &str, n: u64) -> Result<Exit, Failure> {
-    if which.json {
-        output::json(&json!({"touched": n}))?;
-    } else {
-        output::line(format!("{verb}: {}", count(n)))?;
-    }
-    Ok(Exit::Ok)
+    Ok(selection)
 }
 
 fn count(n: u64) -> String {

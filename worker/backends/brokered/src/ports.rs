@@ -16,6 +16,7 @@ use flotilla_core::queue::{
 use flotilla_core::records::{
     Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
 };
+use flotilla_core::replay::{Amend, Amended};
 use tokio::sync::watch;
 
 use crate::Brokered;
@@ -128,6 +129,12 @@ impl<B: Broker, S: Store + Records> Records for Brokered<B, S> {
         let answer = self.store.replay(filter, limit, now).await;
         self.sweep_soon();
         answer
+    }
+
+    async fn amend(&self, changes: &[Amend], now: Timestamp) -> Result<Vec<Amended>, QueueError> {
+        let answers = self.store.amend(changes, now).await;
+        self.sweep_soon();
+        answers
     }
 
     async fn discard(

@@ -10,6 +10,7 @@ use flotilla_core::queue::QueueError;
 use flotilla_core::records::{
     Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
 };
+use flotilla_core::replay::{Amend, Amended, Letter};
 use flotilla_core::state::{DeadClass, Event, State};
 use tokio::sync::watch;
 
@@ -155,6 +156,32 @@ impl Store {
         }
     }
 
+    fn amend(&mut self, change: &Amend, now: Timestamp) -> Amended {
+        let id = change.id;
+        let Some(row) = self.rows.get(&id) else { return Amended::Unknown };
+        let letter = Letter {
+            state: row.state,
+            class: row.class,
+            extra: &row.job.extra,
+            payload: &row.job.payload,
+        };
+        let extra = match change.decide(letter, self.settings.max_payload, now) {
+            Ok(extra) => extra,
+            Err(answer) => return answer,
+        };
+        if change.replay {
+            if let Some(why) = self.refusal(id, now) {
+                return Amended::Refused(why);
+            }
+            self.put_back(id, now);
+        }
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.job.extra = extra;
+            row.job.payload = change.payload.clone().unwrap_or_else(|| row.job.payload.clone());
+        }
+        Amended::Done
+    }
+
     fn discard(&mut self, filter: &Filter, reason: &str, limit: usize, now: Timestamp) -> u64 {
         let dead = self.dead(filter, limit);
         for id in &dead {
@@ -230,6 +257,12 @@ impl Records for Memory {
         now: Timestamp,
     ) -> Result<Replay, QueueError> {
         Ok(self.alter_and_wake(|store| store.replay(filter, limit, now)))
+    }
+
+    async fn amend(&self, changes: &[Amend], now: Timestamp) -> Result<Vec<Amended>, QueueError> {
+        let amend =
+            |store: &mut Store| changes.iter().map(|change| store.amend(change, now)).collect();
+        Ok(self.alter_and_wake(amend))
     }
 
     async fn discard(

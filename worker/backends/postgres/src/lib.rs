@@ -19,6 +19,7 @@
 //! Other programs enqueue with the SQL function `enqueue` of the schema, inside their own transaction;
 //! see `migrations/0001.sql`.
 
+mod amend;
 mod bell;
 mod cells;
 mod claim;

@@ -17,6 +17,7 @@ use flotilla_core::queue::{
 use flotilla_core::records::{
     Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
 };
+use flotilla_core::replay::{Amend, Amended};
 use tokio::sync::watch;
 
 use crate::Postgres;
@@ -140,6 +141,10 @@ impl Records for Postgres {
 
     async fn replay(&self, filter: &Filter, limit: usize, now: Timestamp) -> Answer<Replay> {
         until_alone!(self.put_back(filter, limit, now))
+    }
+
+    async fn amend(&self, changes: &[Amend], now: Timestamp) -> Answer<Vec<Amended>> {
+        until_alone!(self.change(changes, now))
     }
 
     async fn discard(

@@ -15,22 +15,22 @@ use crate::code::{self, micros};
 use crate::error::Done;
 use crate::filter::Condition;
 
-const PUT_BACK: &str = "SELECT put_back($1, $2)";
+pub(crate) const PUT_BACK: &str = "SELECT put_back($1, $2)";
 
 /// Rows looked at in one go.
 const CHUNK: usize = 500;
 
 /// Kind, tenant and key.
-type Key = (String, String, String);
+pub(crate) type Key = (String, String, String);
 
 /// A dead letter as a replay looks at it.
-struct Letter {
-    id: Uuid,
+pub(crate) struct Letter {
+    pub(crate) id: Uuid,
     seq: i64,
-    class: Option<DeadClass>,
-    key: Option<Key>,
+    pub(crate) class: Option<DeadClass>,
+    pub(crate) key: Option<Key>,
     /// The key holds while the job is unfinished, not for a while.
-    holds: bool,
+    pub(crate) holds: bool,
 }
 
 impl Postgres {
@@ -91,7 +91,7 @@ async fn letters(tx: &Transaction<'_>, filter: &Filter, after: i64) -> Done<Vec<
     rows.iter().map(letter).collect()
 }
 
-fn letter(row: &Row) -> Done<Letter> {
+pub(crate) fn letter(row: &Row) -> Done<Letter> {
     let key: Option<String> = row.try_get(5)?;
     Ok(Letter {
         id: row.try_get(0)?,
@@ -106,7 +106,7 @@ fn letter(row: &Row) -> Done<Letter> {
 }
 
 /// Why a dead letter must not run again by a mere replay.
-async fn refusal(
+pub(crate) async fn refusal(
     tx: &Transaction<'_>,
     letter: &Letter,
     taken: &HashSet<Key>,

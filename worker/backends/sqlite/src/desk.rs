@@ -115,7 +115,7 @@ pub(crate) fn replay(
 }
 
 /// Why a dead letter must not run again by a mere replay.
-fn refusal(tx: &Tx<'_>, head: &Head, now: Timestamp) -> Done<Option<String>> {
+pub(crate) fn refusal(tx: &Tx<'_>, head: &Head, now: Timestamp) -> Done<Option<String>> {
     let (class, kind, tenant, key) = tx
         .db
         .prepare_cached("SELECT class, kind, tenant, unique_key FROM job WHERE seq = ?1")?
@@ -140,7 +140,7 @@ fn refusal(tx: &Tx<'_>, head: &Head, now: Timestamp) -> Done<Option<String>> {
 }
 
 /// Under the next fence: when it ends again, that is another end.
-fn put_back(tx: &mut Tx<'_>, head: &Head, now: Timestamp) -> Done<()> {
+pub(crate) fn put_back(tx: &mut Tx<'_>, head: &Head, now: Timestamp) -> Done<()> {
     let to = head.after(Event::Replayed)?;
     let passed = head.deadline.is_some_and(|deadline| deadline <= micros(now));
     tx.db

@@ -10,6 +10,7 @@
 //! transaction by transaction; who waits longer than [`Settings::busy_timeout`] gets
 //! `Unavailable`.
 
+mod amend;
 mod bell;
 mod cells;
 mod check;

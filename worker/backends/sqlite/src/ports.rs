@@ -15,11 +15,12 @@ use flotilla_core::queue::{
 use flotilla_core::records::{
     Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
 };
+use flotilla_core::replay::{Amend, Amended};
 use tokio::sync::watch;
 
 use crate::piece::Sort;
 use crate::{
-    Sqlite, cells, claim, desk, enqueue, extend, fleet, housekeep, outbox, records, settle,
+    Sqlite, amend, cells, claim, desk, enqueue, extend, fleet, housekeep, outbox, records, settle,
 };
 
 type Answer<T> = Result<T, QueueError>;
@@ -129,6 +130,11 @@ impl Records for Sqlite {
     async fn replay(&self, filter: &Filter, limit: usize, now: Timestamp) -> Answer<Replay> {
         let filter = filter.clone();
         self.write(Sort::Durable, limit, move |tx| desk::replay(tx, &filter, limit, now)).await
+    }
+
+    async fn amend(&self, changes: &[Amend], now: Timestamp) -> Answer<Vec<Amended>> {
+        let changes = changes.to_vec();
+        self.write(Sort::Durable, changes.len(), move |tx| amend::amend(tx, &changes, now)).await
     }
 
     async fn discard(

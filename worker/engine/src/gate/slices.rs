@@ -30,8 +30,9 @@ use crate::shared::Shared;
 
 /// What a slice is worth at the rate of its key.
 const WORTH: Duration = Duration::from_millis(250);
-/// Most jobs of a slice.
-const MOST: u32 = 256;
+/// Most jobs of a slice: what a worker may run through in the time a durable write takes, many times
+/// over, or all its jobs would wait for the next slice again and again.
+const MOST: u32 = 8192;
 /// How long after its moment a reservation holds.
 const HOLDS: Duration = Duration::from_secs(3600);
 /// How long the state of a key that nobody uses is kept.

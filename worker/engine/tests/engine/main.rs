@@ -13,6 +13,8 @@ mod flows;
 mod leases;
 mod limits;
 mod outcomes;
+mod replays;
+mod retries;
 mod schedules;
 mod simulation;
 mod storms;

@@ -24,7 +24,7 @@ async fn ask_why(world: &World, id: JobId) -> Why {
 }
 
 /// Whether one of the reasons holds that text.
-async fn says(world: &World, id: JobId, text: &str) {
+pub(crate) async fn says(world: &World, id: JobId, text: &str) {
     let why = ask_why(world, id).await;
     assert!(why.because.iter().any(|said| said.contains(text)), "{text}: {why:#?}");
 }
@@ -57,7 +57,7 @@ async fn every_other_state_explains_itself() {
     for (what, state, text) in [
         ("heed", State::Running, "attempt 1 runs on a"),
         ("snooze", State::Scheduled, "limit; it goes on at"),
-        ("retry", State::Retryable, "attempt 1 failed (no luck)"),
+        ("retry", State::Retryable, "attempt 1 of 3 failed (no luck); the next is at"),
         ("park", State::Parked, "parked under account:1: revoked"),
         ("fail", State::Dead, "dead letter (rejected): never"),
         ("cancel", State::Cancelled, "it was cancelled: moot"),

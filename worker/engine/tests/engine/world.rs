@@ -170,10 +170,7 @@ impl Actor {
             "retry" => Err(JobError::retry("no luck")),
             "flaky" if cx.attempt >= act.from => Ok(json!(cx.attempt)),
             "flaky" => Err(JobError::retry("not yet")),
-            "patient" => Err(JobError::Retry {
-                source: "busy".into(),
-                after: Some(Duration::from_secs(1800)),
-            }),
+            "patient" => Err(JobError::throttled("busy", Some(Duration::from_secs(1800)))),
             "snooze" if cx.attempt == 1 && seen.starts(cx.id).len() == 1 => {
                 let until = after(cx.clock.now(), Duration::from_secs(30));
                 Err(JobError::Snooze { until, reason: "limit".into() })
@@ -320,7 +317,7 @@ impl World {
         self.memory.get(id).await.unwrap().expect("the job exists")
     }
 
-    /// Waits until the job is in `state`; ten virtual minutes are too long.
+    /// Waits until the job is in `state`; an hour of virtual time is too long.
     pub(crate) async fn until(&self, id: JobId, state: State) -> JobRecord {
         self.until_record(id, |record| record.state == state).await
     }
@@ -341,7 +338,7 @@ impl World {
                 changes.changed().await.unwrap();
             }
         };
-        match tokio::time::timeout(SECOND * 600, wait).await {
+        match tokio::time::timeout(SECOND * 3600, wait).await {
             Ok(record) => record,
             Err(_) => panic!("never came about: {:#?}", self.record(id).await),
         }

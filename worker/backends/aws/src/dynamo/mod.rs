@@ -52,6 +52,7 @@
 //!
 //! The lag of indexes, throttling, time to live, sizes that are refused, and latency.
 
+mod amend;
 mod cells;
 mod db;
 mod fleet;

@@ -10,6 +10,7 @@ use flotilla_core::queue::QueueError;
 use flotilla_core::records::{
     Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
 };
+use flotilla_core::replay::{Amend, Amended};
 use flotilla_core::state::{DeadClass, Event, State};
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
@@ -60,7 +61,7 @@ impl Tx<'_> {
     }
 
     /// Puts a dead letter back; answers why not, where it cannot be. `None`: it is no dead letter.
-    async fn replay(
+    pub(super) async fn replay(
         &mut self,
         id: JobId,
         bounds: &Bounds,
@@ -316,6 +317,10 @@ impl Records for Dynamo {
         }
         self.changed();
         Ok(done)
+    }
+
+    async fn amend(&self, changes: &[Amend], now: Timestamp) -> Result<Vec<Amended>, QueueError> {
+        self.amend_all(changes, now).await
     }
 
     async fn discard(
