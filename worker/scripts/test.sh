@@ -76,6 +76,10 @@ cargo test --locked --workspace --all-features --doc --quiet
 
 # Without these programs the tests of speech and videos say so and are skipped.
 worker/scripts/media.sh || true
+# The same for the console in a real browser.
+worker/scripts/browser.sh >/dev/null || true
+# And what tries the API against its document.
+worker/scripts/openapi.sh >/dev/null || true
 
 # The servers that tests talk to, one of each for all of them, on loopback ports of their own; an address
 # that is given is used instead. Tests that crash or cut a server start their own.

@@ -8,10 +8,15 @@
 //! | `/scale`, `/scale/<lane>` | what an autoscaler asks: see [`Scale`] |
 //! | `/v1/…` | the API, where it is on: see [`Api`] |
 //!
-//! With a token set, `/metrics` and `/scale` want `Authorization: Bearer <token>`; the two probes do not, and
-//! say nothing that is worth hiding. They read no bodies; those of the API are bounded.
+//! | everything else | the pages, where there are some |
+//!
+//! With tokens set, `/metrics` and `/scale` want one that sees all tenants (`Authorization: Bearer <token>`);
+//! the two probes do not, and say nothing that is worth hiding. They read no bodies; those of the API are
+//! bounded. `auth` says who is who, `audit` keeps who did what.
 
 mod api;
+pub mod audit;
+pub mod auth;
 mod scale;
 
 use std::future::Future;
@@ -22,25 +27,38 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus::{Encoder, TextEncoder};
-use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 
-pub use api::{Api, ApiSettings, Fetch, SnsHook, Token};
+pub use api::{
+    AccountView, Api, ApiSettings, BreakerView, Counted, DeadGroups, Fetch, Insight, LimitView,
+    RuleView, ScheduleView, SnsHook, Why,
+};
 pub use scale::{LaneLoad, Scale};
+
+use auth::{Act, Auth};
 
 /// Longest time a readiness check may take.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 
+/// Something that work depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// As in `queue`.
+    pub name: &'static str,
+    /// Set: it does not answer; a sentence without secrets.
+    pub trouble: Option<String>,
+}
+
 /// What readiness means is the binary's business.
 #[async_trait]
 pub trait Ready: Send + Sync {
-    /// `Err` with what is missing, in a sentence without secrets.
-    async fn ready(&self) -> Result<(), String>;
+    /// Everything that work depends on; ready when none of it is in trouble.
+    async fn ready(&self) -> Vec<Dependency>;
 }
 
 /// What is served.
@@ -52,15 +70,19 @@ pub struct Admin {
     pub ready: Arc<dyn Ready>,
     /// What `/scale` asks.
     pub scale: Arc<dyn Scale>,
-    /// What callers of `/metrics` and `/scale` must show.
-    pub token: Option<Arc<str>>,
+    /// Who may read `/metrics` and `/scale`.
+    pub auth: Auth,
     /// The API below `/v1`; `None`: off.
     pub api: Option<Api>,
+    /// The pages of a console, with their own rules; `None`: off.
+    pub pages: Option<Router>,
 }
 
 /// The routes, for a server of one's own or a test.
 pub fn router(mut admin: Admin) -> Router {
     let api = admin.api.take().map(api::router).unwrap_or_default();
+    let pages = admin.pages.take().unwrap_or_default();
+    let logins = auth::oidc::router(admin.auth.clone());
     Router::new()
         .route("/metrics", get(metrics))
         .route("/scale", get(scale::all))
@@ -70,6 +92,8 @@ pub fn router(mut admin: Admin) -> Router {
         .route("/readyz", get(readyz))
         .with_state(admin)
         .merge(api)
+        .merge(logins)
+        .merge(pages)
 }
 
 /// Takes the address, so that a taken port is known before any job is.
@@ -93,23 +117,11 @@ pub async fn serve(
 }
 
 async fn guard(State(admin): State<Admin>, request: Request, next: Next) -> Response {
-    match &admin.token {
-        Some(token) if !shows(request.headers(), token) => (
-            StatusCode::UNAUTHORIZED,
-            [(header::WWW_AUTHENTICATE, "Bearer")],
-            "show the admin token: Authorization: Bearer …\n",
-        )
-            .into_response(),
-        _ => next.run(request).await,
+    let who = admin.auth.who(request.method(), request.uri(), request.headers()).await;
+    match who.and_then(|who| who.need_fleet(Act::See)) {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused.into_response(),
     }
-}
-
-fn shows(headers: &HeaderMap, token: &str) -> bool {
-    headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .is_some_and(|shown| bool::from(shown.as_bytes().ct_eq(token.as_bytes())))
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
@@ -128,14 +140,18 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
-    match tokio::time::timeout(READY_WITHIN, admin.ready.ready()).await {
-        Ok(Ok(())) => "ready\n".into_response(),
-        Ok(Err(why)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
-        Err(_) => {
-            let why = format!("no answer within {} s\n", READY_WITHIN.as_secs());
-            (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
-        }
+    let Ok(parts) = tokio::time::timeout(READY_WITHIN, admin.ready.ready()).await else {
+        let why = format!("no answer within {} s\n", READY_WITHIN.as_secs());
+        return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    };
+    let well = parts.iter().all(|part| part.trouble.is_none());
+    let mut text = String::from(if well { "ready\n" } else { "not ready\n" });
+    for part in parts {
+        let says = part.trouble.as_deref().unwrap_or("ok");
+        text.push_str(&format!("{}: {says}\n", part.name));
     }
+    let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, text).into_response()
 }
 
 #[cfg(test)]
@@ -148,8 +164,10 @@ mod tests {
 
     #[async_trait]
     impl Ready for Answer {
-        async fn ready(&self) -> Result<(), String> {
-            self.0.clone()
+        async fn ready(&self) -> Vec<Dependency> {
+            let trouble = self.0.clone().err();
+            let well = Dependency { name: "cells", trouble: None };
+            vec![Dependency { name: "queue", trouble }, well]
         }
     }
 
@@ -168,8 +186,17 @@ mod tests {
         let metrics = prometheus::Registry::new();
         let counter = prometheus::IntCounter::new("flotilla_test_total", "a test").unwrap();
         metrics.register(Box::new(counter)).unwrap();
-        let (ready, sesame) = (Arc::new(Answer(ready)), Some("sesame".into()));
-        let admin = Admin { metrics, ready, scale: Arc::new(Few), token: sesame, api: None };
+        let entry = auth::TokenEntry {
+            name: "ann".into(),
+            role: auth::Role::Viewer,
+            tenants: auth::Tenants::All,
+            hash: auth::TokenHash::of("sesame"),
+        };
+        let memory = Arc::new(flotilla_memory::Memory::new(flotilla_memory::Settings::default()));
+        let clock = Arc::new(flotilla_core::ManualClock::default());
+        let auth = Auth::new(vec![entry], memory, clock, auth::AuthSettings::default());
+        let (ready, scale) = (Arc::new(Answer(ready)), Arc::new(Few));
+        let admin = Admin { metrics, ready, scale, auth, api: None, pages: None };
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -194,7 +221,7 @@ mod tests {
         assert_eq!(ask(Ok(()), "/readyz", None).await.0, 200);
         let (code, said) = ask(Err("the queue does not answer".into()), "/readyz", None).await;
         assert_eq!(code, 503);
-        assert!(said.contains("the queue does not answer"));
+        assert!(said.contains("queue: the queue does not answer\ncells: ok"), "{said}");
         assert_eq!(ask(Err("down".into()), "/livez", None).await.0, 200);
     }
 

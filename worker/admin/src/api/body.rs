@@ -93,8 +93,24 @@ fn trace(headers: &HeaderMap) -> TraceContext {
             traceparent: Some(parent),
             tracestate: text("tracestate").filter(|state| state.len() <= 512),
         },
-        None => TraceContext::default(),
+        None => TraceContext {
+            traceparent: text("x-amzn-trace-id").and_then(|value| from_xray(&value)),
+            tracestate: None,
+        },
     }
+}
+
+/// `Root=1-<8 hex>-<24 hex>;Parent=<16 hex>;Sampled=1`, as load balancers and SDKs of AWS send it,
+/// as a `traceparent`. Without a parent there is no span to link to.
+fn from_xray(value: &str) -> Option<String> {
+    let field = |name: &str| {
+        let fields = value.split(';').filter_map(|field| field.trim().split_once('='));
+        fields.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, v)| v)
+    };
+    let (epoch, unique) = field("Root")?.strip_prefix("1-")?.split_once('-')?;
+    let flags = if field("Sampled") == Some("1") { "01" } else { "00" };
+    let made = format!("00-{epoch}{unique}-{}-{flags}", field("Parent")?).to_ascii_lowercase();
+    is_traceparent(&made).then_some(made)
 }
 
 /// `00-<32 hex>-<16 hex>-<2 hex>`, neither id all zeros.
@@ -136,6 +152,25 @@ mod tests {
         assert!(sent("application/json", "[]").is_err());
         assert!(sent("application/json", r#"[1,2,3,4]"#).is_err());
         assert!(sent("application/json", "[1").is_err());
+    }
+
+    #[test]
+    fn the_header_of_xray_is_a_trace_too_where_there_is_no_other() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            trace(&headers).traceparent
+        };
+        let xray = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+        let made = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
+        assert_eq!(of(&[("x-amzn-trace-id", xray)]).as_deref(), Some(made));
+        let given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let both = of(&[("x-amzn-trace-id", xray), ("traceparent", given)]);
+        assert_eq!(both.as_deref(), Some(given));
+        assert_eq!(of(&[("x-amzn-trace-id", "Root=1-5759e988-bd862e3fe1be46a994272793")]), None);
+        assert_eq!(of(&[("x-amzn-trace-id", "Root=;Parent=;Sampled=?")]), None);
     }
 
     #[test]

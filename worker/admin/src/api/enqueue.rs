@@ -4,20 +4,20 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use flotilla_core::JobId;
 use flotilla_core::envelope::Envelope;
 use flotilla_core::ops::EnqueueError;
 use flotilla_core::queue::{Enqueued, NewJob};
+use flotilla_core::{JobId, Tenant};
 use serde::{Deserialize, Serialize};
 
-use super::entry::Caller;
 use super::idempotency::{Kept, Key};
 use super::problem::{Fault, MAX_FAULTS, Problem};
 use super::{Shared, body};
+use crate::auth::{Principal, Tenants};
 
 /// What became of one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,13 +47,14 @@ struct Many<'a> {
 
 pub(crate) async fn enqueue(
     State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
+    who: Principal,
     headers: HeaderMap,
     sent: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let bytes = whole(sent, shared.api.settings.max_body)?;
-    let sent = body::read(&headers, &bytes, shared.api.settings.max_jobs)?;
-    let key = Key::read(&headers, &caller.0, &bytes)?;
+    let mut sent = body::read(&headers, &bytes, shared.api.settings.max_jobs)?;
+    own(&who, &mut sent)?;
+    let key = Key::read(&headers, &who.name, &bytes)?;
     let jobs = prepare(&shared, sent.envelopes, sent.single, key.as_ref())?;
     let Some(key) = key else {
         return Ok(answer(&take(&shared, &jobs, None).await?, sent.single));
@@ -65,6 +66,24 @@ pub(crate) async fn enqueue(
     let taken = take(&shared, &jobs, Some(&key)).await?;
     let taken = key.finish(&shared, kept, taken).await?;
     Ok(answer(&taken, sent.single))
+}
+
+/// Holds the envelopes to the tenants of the caller; one that names none is of its only tenant.
+fn own(who: &Principal, sent: &mut body::Sent) -> Result<(), Problem> {
+    let Tenants::Some(some) = &who.tenants else { return Ok(()) };
+    let only = if some.len() == 1 { some.first() } else { None };
+    for (index, envelope) in sent.envelopes.iter_mut().enumerate() {
+        if envelope.tenant.is_none() {
+            envelope.tenant = only.cloned();
+        }
+        if !envelope.tenant.as_ref().is_some_and(|tenant| some.contains(tenant)) {
+            let all = some.iter().map(Tenant::as_str).collect::<Vec<_>>().join(", ");
+            let detail = format!("this token enqueues for {all} only: say which");
+            return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "not allowed", detail)
+                .at(&body::place(sent.single, index, "tenant")));
+        }
+    }
+    Ok(())
 }
 
 /// The body, or why it is not here.

@@ -1,26 +1,22 @@
-//! What every request passes first: an id for it, a bound in time, who calls, how often.
+//! What every request passes first: an id for it, a bound in time, who calls, how often, whether
+//! they may.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flotilla_core::JobId;
-use subtle::ConstantTimeEq;
 use tracing::Instrument as _;
 
+use super::Shared;
 use super::problem::Problem;
-use super::{Shared, Token};
+use crate::auth::{Act, Principal, Refused};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Who everybody is where no token is set.
-const ANYBODY: &str = "anybody";
-
-/// Whose request it is.
-#[derive(Clone)]
-pub(crate) struct Caller(pub(crate) Arc<str>);
+/// Carries what the forms of a session carry.
+const CSRF: &str = "x-csrf-token";
 
 /// Gives the request its id, the answer the same, and both a bound in time.
 pub(crate) async fn framed(
@@ -60,26 +56,40 @@ pub(crate) async fn known(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(name) = caller(&shared.api.tokens, request.headers()) else {
-        return Problem::unauthorised().into_response();
-    };
-    if let Err(after) = shared.buckets.take(&name, shared.api.ops.clock.now()) {
-        return Problem::too_many(after).into_response();
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    match admitted(&shared, method, uri, headers).await {
+        Ok(who) => {
+            request.extensions_mut().insert(who);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
     }
-    request.extensions_mut().insert(Caller(name));
-    next.run(request).await
 }
 
-/// Compares with every token, so that the time says neither which nor how far it fits.
-fn caller(tokens: &[Token], headers: &HeaderMap) -> Option<Arc<str>> {
-    if tokens.is_empty() {
-        return Some(ANYBODY.into());
+async fn admitted(
+    shared: &Shared,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Principal, Problem> {
+    let who = shared.api.auth.who(method, uri, headers).await?;
+    if !method.is_safe() {
+        who.check_csrf(headers.get(CSRF).and_then(|value| value.to_str().ok()))?;
     }
-    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok())?;
-    let (scheme, shown) = shown.split_once(' ')?;
-    let shown = shown.trim().as_bytes();
-    let fits = |token: &Token| bool::from(token.secret.as_bytes().ct_eq(shown));
-    let found =
-        tokens.iter().fold(None, |found, token| if fits(token) { Some(token) } else { found });
-    found.filter(|_| scheme.eq_ignore_ascii_case("bearer")).map(|token| Arc::clone(&token.name))
+    shared.buckets.take(&who.name, shared.api.ops.clock.now()).map_err(Problem::too_many)?;
+    Ok(who)
+}
+
+/// Lets those through whose role reaches that far.
+pub(crate) async fn allowed(
+    State((act, fleet)): State<(Act, bool)>,
+    who: Principal,
+    request: Request,
+    next: Next,
+) -> Response {
+    let allowed: Result<(), Refused> = if fleet { who.need_fleet(act) } else { who.need(act) };
+    match allowed {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused.into_response(),
+    }
 }

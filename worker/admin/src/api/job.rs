@@ -1,4 +1,4 @@
-//! `GET` and `DELETE /v1/jobs/{id}`.
+//! `GET /v1/jobs/{id}`.
 //!
 //! A waiting request looks again when the backend says that something changed, with growing
 //! pauses, so that a busy queue is not asked for every job of every waiter.
@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use flotilla_core::JobId;
-use flotilla_core::records::{Cancel, JobRecord};
+use flotilla_core::records::JobRecord;
 use serde::Deserialize;
-use serde_json::json;
 
-use super::Shared;
+use super::detail::etag;
 use super::enqueue::json as answer;
-use super::entry::Caller;
 use super::problem::Problem;
+use super::{Shared, redact};
+use crate::auth::Principal;
 
 /// Pauses between two looks of one waiter: the first and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
@@ -34,6 +34,7 @@ pub(crate) struct Asked {
 
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
+    who: Principal,
     id: Result<Path<String>, PathRejection>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Problem> {
@@ -41,12 +42,12 @@ pub(crate) async fn show(
     let asked = asked.map_err(|e| Problem::bad_request("wait", e.body_text()))?.0;
     let wait = asked.wait.as_deref().map(duration).transpose()?.unwrap_or_default();
     let wait = wait.min(shared.api.settings.max_wait);
-    let Some(job) = shared.api.records.get(id).await? else { return Err(unknown(id)) };
+    let job = known(&shared, &who, id).await?;
     if wait.is_zero() || job.state.is_finished() {
-        return Ok(answer(StatusCode::OK, &job));
+        return Ok(tagged(job));
     }
     let Ok(_seat) = shared.waiters.try_acquire() else {
-        let mut response = answer(StatusCode::OK, &job);
+        let mut response = tagged(job);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         return Ok(response);
     };
@@ -54,7 +55,17 @@ pub(crate) async fn show(
         Ok(found) => found?,
         Err(_) => shared.api.records.get(id).await?,
     };
-    latest.map(|job| answer(StatusCode::OK, &job)).ok_or_else(|| unknown(id))
+    latest.map(tagged).ok_or_else(|| unknown(id))
+}
+
+/// The job, and its version for `If-Match`.
+fn tagged(job: JobRecord) -> Response {
+    let tag = HeaderValue::from_str(&etag(&job));
+    let mut response = answer(StatusCode::OK, &redact::job(job));
+    if let Ok(tag) = tag {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
 /// The job once it has finished; `None` when it is gone.
@@ -74,34 +85,23 @@ async fn finished(shared: &Shared, id: JobId) -> Result<Option<JobRecord>, Probl
     }
 }
 
-pub(crate) async fn cancel(
-    State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
-    let id = read_id(id)?;
-    let reason = format!("cancelled over HTTP by {}", caller.0);
-    let now = shared.api.ops.clock.now();
-    let answers = shared.api.records.cancel(&[id], &reason, now).await?;
-    let word = match answers.first() {
-        Some(Cancel::Cancelled) => "cancelled",
-        Some(Cancel::Asked) => "asked",
-        Some(Cancel::Finished) => {
-            let detail = format!("{id} has finished: there is nothing left to cancel");
-            return Err(Problem::new(StatusCode::CONFLICT, "finished", "it has finished", detail));
-        }
-        Some(Cancel::Unknown) | None => return Err(unknown(id)),
-    };
-    Ok(answer(StatusCode::ACCEPTED, &json!({"id": id, "outcome": word})))
+/// The job, where the caller may see it; somebody else's is as good as none.
+pub(crate) async fn known(
+    shared: &Shared,
+    who: &Principal,
+    id: JobId,
+) -> Result<JobRecord, Problem> {
+    let found = shared.api.records.get(id).await?;
+    found.filter(|job| who.sees(&job.tenant)).ok_or_else(|| unknown(id))
 }
 
-fn read_id(id: Result<Path<String>, PathRejection>) -> Result<JobId, Problem> {
+pub(crate) fn read_id(id: Result<Path<String>, PathRejection>) -> Result<JobId, Problem> {
     let Path(text) = id.map_err(|e| Problem::bad_request("id", e.body_text()))?;
     text.parse()
         .map_err(|e: flotilla_core::ids::InvalidName| Problem::bad_request("id", e.to_string()))
 }
 
-fn unknown(id: JobId) -> Problem {
+pub(crate) fn unknown(id: JobId) -> Problem {
     let detail = format!("no job {id}: it was never enqueued here, or its retention has ended");
     Problem::new(StatusCode::NOT_FOUND, "unknown-job", "no such job", detail)
 }

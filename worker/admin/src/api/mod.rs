@@ -1,55 +1,68 @@
-//! The HTTP API: enqueue jobs, ask for them, cancel them. Version 1 lives below `/v1`.
+//! The HTTP API: enqueue jobs, look at the fleet, handle it. Version 1 lives below `/v1`.
 //!
 //! | path | does |
 //! | --- | --- |
 //! | `POST /v1/jobs` | enqueues one envelope, an array of them, or lines of them (NDJSON) |
 //! | `GET /v1/jobs/{id}?wait=30s` | the job; with `wait`, as soon as it has finished |
-//! | `DELETE /v1/jobs/{id}` | cancels it |
+//! | `/v1/jobs`, `/v1/lanes`, `/v1/dead`, … | what operators look at and handle: `routes.rs` has them all |
+//! | `GET /v1/events` | the overview as server-sent events |
 //! | `GET /v1/openapi.json` | this API as OpenAPI 3.1, with the payloads of all kinds |
 //! | `POST /v1/hooks/sns` | notifications of SNS, where that is on |
 //!
-//! Callers show a bearer token, unless none is set. Errors are problems (RFC 9457) that name the
+//! Callers show a bearer token or a session, unless no token is set; each sees and handles what its
+//! role and its tenants allow (`auth`), and every change by hand is in the audit log. Errors are problems (RFC 9457) that name the
 //! field. Everything from outside is bounded: bodies, jobs per call, calls per second, waiters.
 
+mod acts;
+mod asked;
 mod body;
+mod dead;
+mod detail;
 mod enqueue;
 mod entry;
+mod fleet;
+mod flows;
+mod groups;
 mod idempotency;
+mod insight;
 mod job;
+mod lanes;
+mod live;
+mod once;
 mod openapi;
+mod operations;
 mod problem;
 mod rate;
+mod redact;
+mod replays;
+mod routes;
+mod schemas;
+mod search;
 mod sns;
+mod traffic;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{any, get, post};
+use axum::routing::{any, post};
 use axum::{Router, middleware};
+use flotilla_core::fleet::Fleet;
 use flotilla_core::ops::Ops;
 use flotilla_core::{Cells, Records};
-use tokio::sync::Semaphore;
+use serde_json::Value;
+use tokio::sync::{Semaphore, watch};
 
-use problem::Problem;
+use crate::audit::{Audit, Change};
+use crate::auth::{Auth, Principal, Tenants};
+
+pub(crate) use problem::Problem;
 use rate::Buckets;
 
+pub use groups::{Counted, DeadGroups};
+pub use insight::{AccountView, BreakerView, Insight, LimitView, RuleView, ScheduleView, Why};
 pub use sns::{Fetch, SnsHook};
-
-/// A caller's token.
-#[derive(Clone)]
-pub struct Token {
-    /// Whose it is: in logs, and the owner of its idempotency keys and its rate.
-    pub name: Arc<str>,
-    /// What the caller shows.
-    pub secret: Arc<str>,
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Token({})", self.name)
-    }
-}
 
 /// Bounds of the API.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,27 +103,62 @@ impl Default for ApiSettings {
 /// What the API works on.
 #[derive(Clone)]
 pub struct Api {
+    /// Who may call.
+    pub auth: Auth,
+    /// Where changes by hand are written down.
+    pub audit: Audit,
     /// The one enqueue path.
     pub ops: Ops,
-    /// Where jobs are looked up and cancelled.
+    /// Where jobs are looked up and handled.
     pub records: Arc<dyn Records>,
-    /// Where idempotency keys are kept.
+    /// Idempotency keys, effects.
     pub cells: Arc<dyn Cells>,
-    /// Who may call. Empty: everybody who reaches the address.
-    pub tokens: Vec<Token>,
+    /// The workers.
+    pub fleet: Arc<dyn Fleet>,
+    /// What the binary knows.
+    pub insight: Arc<dyn Insight>,
+    /// Dead letters by what they died of.
+    pub dead_groups: DeadGroups,
     /// Bounds.
     pub settings: ApiSettings,
     /// Notifications of SNS; `None`: off.
     pub sns: Option<SnsHook>,
+    /// Says `true` once the server ends, so that streams do.
+    pub stopping: watch::Receiver<bool>,
 }
 
 /// What all requests share.
 pub(crate) struct Shared {
     api: Api,
     waiters: Semaphore,
+    listeners: Arc<Semaphore>,
     buckets: Buckets,
     openapi: String,
     certificates: sns::Certificates,
+}
+
+impl Shared {
+    /// Does what somebody asks for, between the two halves of its entry in the audit log.
+    async fn audited(
+        &self,
+        who: &Principal,
+        mut change: Change,
+        act: impl Future<Output = Result<Value, Problem>>,
+    ) -> Result<Value, Problem> {
+        if change.tenant.is_none()
+            && let Tenants::Some(some) = &who.tenants
+            && some.len() == 1
+        {
+            change.tenant = some.first().cloned();
+        }
+        let open = self.api.audit.begin(who, change).await?;
+        let done = act.await;
+        match &done {
+            Ok(after) => open.done(Some(after.clone())).await,
+            Err(problem) => open.failed(problem.detail()).await,
+        }
+        done
+    }
 }
 
 /// The routes below `/v1`.
@@ -118,6 +166,7 @@ pub(crate) fn router(mut api: Api) -> Router {
     api.settings.max_jobs = api.settings.max_jobs.clamp(1, idempotency::MAX_JOBS);
     let shared = Arc::new(Shared {
         waiters: Semaphore::new(api.settings.max_waiters),
+        listeners: Arc::new(Semaphore::new(api.settings.max_waiters)),
         buckets: Buckets::new(api.settings.rate, api.settings.burst),
         openapi: openapi::document(&api).to_string(),
         certificates: sns::Certificates::default(),
@@ -125,10 +174,7 @@ pub(crate) fn router(mut api: Api) -> Router {
     });
     let limit = DefaultBodyLimit::max(shared.api.settings.max_body);
     let hooks = Router::new().route("/v1/hooks/sns", post(sns::receive));
-    Router::new()
-        .route("/v1/jobs", post(enqueue::enqueue))
-        .route("/v1/jobs/{id}", get(job::show).delete(job::cancel))
-        .route("/v1/openapi.json", get(openapi::show))
+    routed(&shared)
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), entry::known))
         .merge(hooks)
         .route("/v1", any(|| async { Problem::unknown_path() }))
@@ -137,6 +183,20 @@ pub(crate) fn router(mut api: Api) -> Router {
         .layer(limit)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), entry::framed))
         .with_state(shared)
+}
+
+/// The routes of the table, each behind the act it takes.
+fn routed(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
+    routes::ROUTES.iter().fold(Router::new(), |router, route| {
+        let mut handler = (route.handler)();
+        if route.writes() && route.id != "enqueueJobs" {
+            handler =
+                handler.route_layer(middleware::from_fn_with_state(Arc::clone(shared), once::once));
+        }
+        let needs = (route.act, route.fleet);
+        let allowed = middleware::from_fn_with_state(needs, entry::allowed);
+        router.route(route.path, handler.route_layer(allowed))
+    })
 }
 
 #[cfg(test)]

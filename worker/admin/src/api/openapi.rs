@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::{Api, Shared};
+use super::{Api, Shared, operations, schemas};
 
 pub(crate) async fn show(State(shared): State<Arc<Shared>>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], shared.openapi.clone()).into_response()
@@ -17,6 +17,7 @@ pub(crate) async fn show(State(shared): State<Arc<Shared>>) -> Response {
 /// The document for the kinds there are.
 pub(crate) fn document(api: &Api) -> Value {
     let mut schemas = fixed_schemas();
+    schemas.extend(schemas::all());
     let mut kinds = Vec::new();
     for kind in api.ops.registry.kinds() {
         let Ok((payload, result)) = kind.schemas() else { continue };
@@ -42,12 +43,12 @@ pub(crate) fn document(api: &Api) -> Value {
         "info": {
             "title": "Flotilla",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Enqueue jobs, ask for them, cancel them.",
+            "description": "Enqueue jobs, look at the fleet, handle it.",
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": if api.tokens.is_empty() { json!([]) } else { json!([{"token": []}]) },
-        "paths": paths(api),
+        "security": if api.auth.is_open() { json!([]) } else { json!([{"token": []}, {"session": []}]) },
+        "paths": every_path(api),
         "components": {
             "schemas": schemas,
             "responses": {"Problem": {
@@ -55,7 +56,11 @@ pub(crate) fn document(api: &Api) -> Value {
                 "content": {"application/problem+json":
                     {"schema": {"$ref": "#/components/schemas/Problem"}}},
             }},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "flotilla",
+                    "description": "Of the console; writes carry x-csrf-token too."},
+            },
         },
     })
 }
@@ -83,9 +88,16 @@ fn moved(mut schema: Value, place: &str) -> Value {
     schema
 }
 
+fn every_path(api: &Api) -> Map<String, Value> {
+    let mut paths = paths(api).as_object().cloned().unwrap_or_default();
+    operations::add(&mut paths);
+    paths
+}
+
+/// Those that have more to say than the table of routes.
 fn paths(api: &Api) -> Value {
     let problem = |codes: &[&str]| -> Map<String, Value> {
-        let all = codes.iter().chain(&["401", "429", "503"]);
+        let all = codes.iter().chain(&["401", "403", "429", "503"]);
         all.map(|code| ((*code).to_owned(), json!({"$ref": "#/components/responses/Problem"})))
             .collect()
     };
@@ -134,22 +146,15 @@ fn paths(api: &Api) -> Value {
             }), &["400", "409", "413", "415", "422"]),
         }},
         "/v1/jobs/{id}": {
-            "parameters": [id],
             "get": {
                 "operationId": "getJob",
                 "summary": "The job as it stands, or as soon as it has finished.",
-                "parameters": [{"name": "wait", "in": "query", "required": false,
+                "parameters": [id, {"name": "wait", "in": "query", "required": false,
                     "description": format!("Wait this long for it to finish, at most {max_wait}s; \
                         \"30s\", \"500ms\". Answered at once, with Retry-After, when too many wait."),
                     "schema": {"type": "string", "pattern": "^[0-9]+(ms|s|m)?$"}}],
                 "responses": with(json!({"200": {"description": "The job.",
                     "content": content(schema("Job"))}}), &["400", "404"]),
-            },
-            "delete": {
-                "operationId": "cancelJob",
-                "summary": "Cancel it: at once while it waits; a running one is asked to stop.",
-                "responses": with(json!({"202": {"description": "Cancelled, or asked to stop.",
-                    "content": content(schema("Cancelled"))}}), &["400", "404", "409"]),
             },
         },
         "/v1/openapi.json": {"get": {

@@ -52,6 +52,10 @@ impl Problem {
         Self { status, slug, title, detail: detail.into(), faults: Vec::new(), retry_after: None }
     }
 
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(crate) fn bad_request(field: &str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         let fault = Fault { field: field.to_owned(), detail: detail.clone() };
@@ -79,9 +83,26 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "method not allowed", detail)
     }
 
-    pub(crate) fn unauthorised() -> Self {
-        let detail = "show a token: Authorization: Bearer …";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorised", "no valid token", detail)
+    /// What is asked for is at odds with how things are.
+    pub(crate) fn conflict(
+        slug: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self::new(StatusCode::CONFLICT, slug, title, detail)
+    }
+
+    /// `If-Match` names another version than the present one.
+    pub(crate) fn changed() -> Self {
+        let detail = "it has changed since it was looked at: look again";
+        let status = StatusCode::PRECONDITION_FAILED;
+        Self::new(status, "changed", "it is not what it was", detail)
+    }
+
+    /// The same, naming the field.
+    pub(crate) fn at(self, field: &str) -> Self {
+        let fault = Fault { field: field.to_owned(), detail: self.detail.clone() };
+        Self { faults: vec![fault], ..self }
     }
 
     pub(crate) fn too_many(after: Duration) -> Self {

@@ -1,9 +1,12 @@
 //! The API over the memory backend, request by request.
 
+mod desk;
 mod documents;
 mod hook;
 mod jobs;
 mod keys;
+mod known;
+mod roles;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -20,6 +23,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::auth::{AuthSettings, Role, TokenEntry, TokenHash};
 
 /// A text to be read.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -69,16 +73,40 @@ impl World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng,
         };
-        let token = |name: &str, secret: &str| Token { name: name.into(), secret: secret.into() };
+        let cells = Arc::clone(&memory) as Arc<dyn Cells>;
+        let records = Arc::clone(&memory) as Arc<dyn Records>;
+        let now = Arc::clone(&clock) as Arc<dyn Clock>;
         let api = Api {
+            auth: Auth::new(
+                tokens(),
+                Arc::clone(&cells),
+                Arc::clone(&now),
+                AuthSettings::default(),
+            ),
+            audit: Audit::new(cells, Arc::clone(&now), Duration::from_secs(86_400)),
+            fleet: Arc::clone(&memory) as Arc<dyn Fleet>,
+            insight: Arc::new(known::Known::default()),
+            dead_groups: DeadGroups::new(records, now),
+            stopping: watch::channel(false).1,
             ops,
             records: Arc::clone(&memory) as Arc<dyn Records>,
             cells: Arc::clone(&memory) as Arc<dyn Cells>,
-            tokens: vec![token("web", "sesame"), token("batch", "open up")],
             settings: ApiSettings { rate: 0, ..ApiSettings::default() },
             sns: None,
         };
         Self { memory, clock, api }
+    }
+
+    /// As on loopback without a token.
+    pub(super) fn open(&mut self) {
+        self.admit(Vec::new());
+    }
+
+    /// Lets these in, and nobody else.
+    pub(super) fn admit(&mut self, tokens: Vec<TokenEntry>) {
+        let cells = Arc::clone(&self.memory) as Arc<dyn Cells>;
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        self.api.auth = Auth::new(tokens, cells, clock, AuthSettings::default());
     }
 
     pub(super) async fn call(&self, request: Request<Body>) -> Answer {
@@ -111,6 +139,16 @@ impl World {
             self.memory.settle(&[settlement], now).await.expect("memory settles");
         }
     }
+}
+
+/// A token that sees all tenants.
+pub(super) fn token(name: &str, role: Role, secret: &str) -> TokenEntry {
+    let (hash, tenants) = (TokenHash::of(secret), Tenants::All);
+    TokenEntry { name: name.into(), role, tenants, hash }
+}
+
+fn tokens() -> Vec<TokenEntry> {
+    vec![token("web", Role::Admin, "sesame"), token("batch", Role::Producer, "open up")]
 }
 
 fn after_day(now: flotilla_core::Timestamp) -> flotilla_core::Timestamp {

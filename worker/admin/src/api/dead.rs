@@ -1,0 +1,156 @@
+//! Dead letters: their groups; discarding and deleting them, which want a reason and the number that
+//! is meant, so that a filter that reaches further than thought changes nothing. Putting many back
+//! is a replay operation; one is put back with `POST /v1/jobs/{id}/retry`.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use flotilla_core::records::Filter;
+use flotilla_core::replay::{Selection, select};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Shared;
+use super::asked::{self, MAX_ACTION};
+use super::enqueue::{json as answer, whole};
+use super::problem::Problem;
+use crate::audit::Change;
+use crate::auth::{Principal, Tenants};
+
+/// Dead letters of one call at most.
+const MOST: usize = 10_000;
+/// Ids of one call to the backend.
+const BATCH: usize = 500;
+/// Ids that one request may name.
+const MAX_IDS: usize = 1000;
+/// Values of another field of a selection.
+const MAX_VALUES: usize = 100;
+
+pub(crate) async fn groups(
+    State(shared): State<Arc<Shared>>,
+    who: Principal,
+) -> Result<Response, Problem> {
+    let counted = shared.api.dead_groups.get(&who).await?;
+    let groups = &counted.groups;
+    Ok(answer(
+        StatusCode::OK,
+        &json!({"as_of": counted.as_of, "groups": groups.groups, "looked": groups.looked,
+            "beyond": groups.beyond, "complete": groups.complete}),
+    ))
+}
+
+/// The selection, held to the tenants of who asks. `None`: nothing of it is theirs.
+pub(crate) fn own(who: &Principal, mut selection: Selection) -> Result<Option<Selection>, Problem> {
+    let lists = [
+        ("lanes", selection.lanes.len()),
+        ("kinds", selection.kinds.len()),
+        ("tenants", selection.tenants.len()),
+        ("classes", selection.classes.len()),
+        ("groups", selection.groups.len()),
+    ];
+    if let Some((field, _)) = lists.into_iter().find(|(_, n)| *n > MAX_VALUES) {
+        return Err(Problem::bad_request(field, format!("at most {MAX_VALUES} values")));
+    }
+    if selection.ids.len() > MAX_IDS {
+        return Err(Problem::bad_request("ids", format!("at most {MAX_IDS}: use a filter")));
+    }
+    selection.error = selection.error.filter(|text| !text.is_empty());
+    if let Some(error) = &selection.error {
+        asked::text("error", error)?;
+    }
+    let Tenants::Some(some) = &who.tenants else { return Ok(Some(selection)) };
+    if selection.tenants.is_empty() {
+        selection.tenants = some.iter().cloned().collect();
+    } else {
+        selection.tenants.retain(|tenant| some.contains(tenant));
+    }
+    Ok((!selection.tenants.is_empty()).then_some(selection))
+}
+
+/// What is to be put aside or deleted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Meant {
+    #[serde(default)]
+    selection: Selection,
+    reason: String,
+    /// How many the caller means.
+    #[serde(default)]
+    count: Option<u64>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+type Sent = Result<Bytes, BytesRejection>;
+
+pub(crate) async fn discard(
+    State(shared): State<Arc<Shared>>,
+    who: Principal,
+    headers: HeaderMap,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    act(&shared, &who, &headers, sent, "dead.discard").await
+}
+
+pub(crate) async fn purge(
+    State(shared): State<Arc<Shared>>,
+    who: Principal,
+    headers: HeaderMap,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    act(&shared, &who, &headers, sent, "dead.purge").await
+}
+
+async fn act(
+    shared: &Shared,
+    who: &Principal,
+    headers: &HeaderMap,
+    sent: Sent,
+    what: &'static str,
+) -> Result<Response, Problem> {
+    let meant: Meant = asked::body(headers, &whole(sent, MAX_ACTION)?)?;
+    let reason = asked::reason(&meant.reason)?;
+    let target = serde_json::to_string(&meant.selection).unwrap_or_default();
+    let ids = match own(who, meant.selection)? {
+        Some(selection) => select(&*shared.api.records, &selection, MOST + 1).await?,
+        None => Vec::new(),
+    };
+    let n = ids.len();
+    if meant.dry_run {
+        let document = json!({"dry_run": true, "matching": n.min(MOST), "more": n > MOST});
+        return Ok(answer(StatusCode::OK, &document));
+    }
+    if n > MOST {
+        let detail = format!("more than {MOST} match: narrow the filter and go step by step");
+        return Err(Problem::conflict("too-many", "too many at once", detail));
+    }
+    if meant.count != Some(n as u64) {
+        let detail = format!("{n} match now: send \"count\": {n} if these are meant");
+        return Err(Problem::conflict("count", "not the number that is meant", detail));
+    }
+    let change = Change {
+        what,
+        target,
+        before: Some(json!({"matching": n, "first": ids.iter().take(20).collect::<Vec<_>>()})),
+        reason: Some(reason.clone()),
+        ..Change::default()
+    };
+    let done = shared.audited(who, change, async {
+        let words = format!("{reason} ({})", who.name);
+        let mut touched = 0;
+        for batch in ids.chunks(BATCH) {
+            let filter = Filter { ids: batch.to_vec(), ..Filter::default() }.dead();
+            let now = shared.api.ops.clock.now();
+            touched += match what {
+                "dead.purge" => shared.api.records.purge(&filter, batch.len()).await?,
+                _ => shared.api.records.discard(&filter, &words, batch.len(), now).await?,
+            };
+        }
+        Ok(json!({"touched": touched}))
+    });
+    Ok(answer(StatusCode::OK, &done.await?))
+}
