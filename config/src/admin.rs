@@ -2,9 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::choice::{Choice, choice};
 use crate::reader::Section;
 use crate::secret::Secret;
+
+choice! {
+    /// How cookies of the console travel where it listens beyond loopback.
+    pub enum Cookies ("way of cookies") {
+        /// Over HTTPS only, bound to the very host.
+        Secure = "secure",
+        /// Also over plain HTTP.
+        Plain = "plain",
+    }
+}
 
 /// The admin API and console.
 #[derive(Debug, Clone)]
@@ -15,6 +27,14 @@ pub struct Admin {
     pub token_file: Option<PathBuf>,
     /// The token itself.
     pub token: Option<Secret>,
+    /// How long a session of the console lasts.
+    pub session: Duration,
+    /// How cookies travel beyond loopback.
+    pub cookies: Cookies,
+    /// Names by which it may be called; empty: any, where tokens are configured.
+    pub hosts: Vec<String>,
+    /// How long entries of the audit log are kept.
+    pub audit: Duration,
 }
 
 /// The token file cannot be used.
@@ -42,6 +62,10 @@ impl Admin {
             listen: section.get("listen"),
             token_file: section.get("token_file"),
             token: section.get("token"),
+            session: section.get("session"),
+            cookies: section.get("cookies"),
+            hosts: section.get("hosts"),
+            audit: section.get("audit"),
         }
     }
 
@@ -64,10 +88,11 @@ impl Admin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Config, LoadOptions};
 
     #[test]
     fn a_token_comes_from_its_key_or_from_a_file() {
-        let mut admin = Admin { listen: None, token_file: None, token: None };
+        let mut admin = Config::load(LoadOptions::default()).unwrap().admin;
         assert!(admin.read_token().unwrap().is_none());
         admin.token = Some(Secret::new("direct"));
         assert_eq!(admin.read_token().unwrap().unwrap().expose(), "direct");

@@ -23,6 +23,22 @@ pub struct KindChange {
     pub retention: Option<Duration>,
     /// The delays between attempts.
     pub backoff: Option<BackoffChange>,
+    /// No attempt begins later than this after the first; 0: no such bound.
+    pub retry_within: Option<Duration>,
+    /// What differs for failures of a class, by its name: one of [`RETRY_CLASSES`].
+    pub retry: Vec<(&'static str, RetryChange)>,
+}
+
+/// The classes of failures after which a job may run again.
+pub const RETRY_CLASSES: [&str; 4] = ["transient", "throttled", "timeout", "panic"];
+
+/// What differs after failures of one class; `None` keeps it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RetryChange {
+    /// Failures of this class a job may have; at least 1.
+    pub attempts: Option<u32>,
+    /// The delays between attempts.
+    pub backoff: BackoffChange,
 }
 
 /// What differs in the delays between attempts; `None` keeps it.
@@ -39,6 +55,10 @@ pub struct BackoffChange {
 impl KindChange {
     pub(crate) fn read(mut section: Section<'_, '_>) -> Self {
         let backoff = BackoffChange::read(section.nested("backoff"));
+        let mut retries = section.nested("retry");
+        let retry_within = retries.optional("within");
+        let retry = RETRY_CLASSES.map(|class| (class, RetryChange::read(retries.nested(class))));
+        let changed = |(_, change): &(&str, RetryChange)| *change != RetryChange::default();
         Self {
             lane: section.optional::<Name>("lane").map(|name| name.0),
             max_attempts: section.optional::<NonZeroU32>("max_attempts").map(NonZeroU32::get),
@@ -47,6 +67,17 @@ impl KindChange {
             priority: section.optional::<Level>("priority").map(|level| level.0),
             retention: section.optional("retention"),
             backoff: (backoff != BackoffChange::default()).then_some(backoff),
+            retry_within,
+            retry: retry.into_iter().filter(changed).collect(),
+        }
+    }
+}
+
+impl RetryChange {
+    fn read(mut section: Section<'_, '_>) -> Self {
+        Self {
+            attempts: section.optional::<NonZeroU32>("attempts").map(NonZeroU32::get),
+            backoff: BackoffChange::read(section),
         }
     }
 }

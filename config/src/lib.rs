@@ -27,6 +27,7 @@ mod limits;
 mod load;
 mod log;
 mod models;
+mod oidc;
 mod path;
 mod platforms;
 mod queue;
@@ -39,6 +40,8 @@ mod setting;
 mod size;
 mod sources;
 mod speech;
+mod telemetry;
+mod token;
 mod validate;
 mod vault;
 mod video;
@@ -47,7 +50,7 @@ mod worker;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use admin::{Admin, TokenError};
+pub use admin::{Admin, Cookies, TokenError};
 pub use api::{Api, TokensError};
 pub use aws::Aws;
 pub use blobs::{BlobBackend, Blobs, Encryption};
@@ -59,11 +62,12 @@ pub use events::{Events, Sink, Subscriber, Told};
 pub use flows::Flows;
 pub use images::Images;
 pub use keys::KeyInfo;
-pub use kinds::{BackoffChange, KindChange};
+pub use kinds::{BackoffChange, KindChange, RETRY_CLASSES, RetryChange};
 pub use limits::{Breakers, Limit, Limits};
 pub use load::LoadOptions;
 pub use log::{Log, LogFormat};
-pub use models::Models;
+pub use models::{Models, Unpaid};
+pub use oidc::Oidc;
 pub use platforms::Platforms;
 pub use queue::{Backend, Queue, Synchronous};
 pub use retention::Retention;
@@ -73,6 +77,8 @@ pub use secret::Secret;
 pub use size::{format_size, parse_size};
 pub use sources::Sources;
 pub use speech::{Speech, SpeechProvider};
+pub use telemetry::Telemetry;
+pub use token::{Token, TokenRole};
 pub use vault::{App, Vault};
 pub use video::{Hardware, Video};
 pub use worker::Worker;
@@ -122,8 +128,12 @@ pub struct Config {
     pub admin: Admin,
     /// `[api]`
     pub api: Api,
+    /// `[oidc]`
+    pub oidc: Oidc,
     /// `[log]`
     pub log: Log,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
     /// `[kinds."<kind>"]`: what differs from the kinds' own policies.
     pub kinds: BTreeMap<String, KindChange>,
     /// `[[schedule]]`, in the order of the file.
@@ -136,6 +146,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[[app]]`, in the order of the file.
     pub apps: Vec<App>,
+    /// `[[token]]`, in the order of the file.
+    pub tokens: Vec<Token>,
     keys: Vec<KeyInfo>,
 }
 

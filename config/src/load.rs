@@ -23,6 +23,7 @@ use crate::layers::Layers;
 use crate::limits::{Breakers, Limit, Limits};
 use crate::log::Log;
 use crate::models::Models;
+use crate::oidc::Oidc;
 use crate::path::Path;
 use crate::platforms::Platforms;
 use crate::queue::Queue;
@@ -33,6 +34,8 @@ use crate::schedule::Schedule;
 use crate::setting::Setting as _;
 use crate::sources::Sources;
 use crate::speech::Speech;
+use crate::telemetry::Telemetry;
+use crate::token::Token;
 use crate::validate::validate;
 use crate::vault::{App, Vault};
 use crate::video::Video;
@@ -108,7 +111,9 @@ fn read(reader: &mut Reader<'_>) -> Config {
         vault: Vault::read(section(reader, "vault")),
         admin: Admin::read(section(reader, "admin")),
         api: Api::read(section(reader, "api")),
+        oidc: Oidc::read(section(reader, "oidc")),
         log: Log::read(section(reader, "log")),
+        telemetry: Telemetry::read(section(reader, "telemetry")),
         kinds: kinds
             .into_iter()
             .map(|kind| {
@@ -122,6 +127,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
         quotas: read_named(reader, "limit", Limit::read, |entry| &entry.keys),
         routes: read_routes(reader),
         apps: read_named(reader, "app", App::read, |entry| &entry.platform),
+        tokens: read_named(reader, "token", Token::read, |entry| &entry.name),
         keys: Vec::new(),
     }
 }

@@ -3,9 +3,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::choice::{Choice, choice};
 use crate::reader::Section;
 use crate::secret::Secret;
 use crate::size::ByteSize;
+
+choice! {
+    /// What jobs do while the model's account must be paid.
+    pub enum Unpaid ("way to treat an unpaid account") {
+        /// They wait, without using attempts.
+        Wait = "wait",
+        /// They take the result of the rules.
+        Local = "local",
+    }
+}
 
 /// The endpoint, and what it may cost.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +41,8 @@ pub struct Models {
     pub max_wait: Duration,
     /// How long a broken endpoint is left alone.
     pub pause: Duration,
+    /// What jobs do while the account must be paid.
+    pub unpaid: Unpaid,
     /// Longest answer in tokens.
     pub max_output_tokens: u32,
     /// Longest answer in bytes.
@@ -61,6 +74,7 @@ impl Models {
             retries: section.get("retries"),
             max_wait: section.get("max_wait"),
             pause: section.get("pause"),
+            unpaid: section.get("unpaid"),
             max_output_tokens: section.get("max_output_tokens"),
             max_answer: section.get::<ByteSize>("max_answer").in_memory(),
             max_image: section.get::<ByteSize>("max_image").in_memory(),

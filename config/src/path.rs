@@ -2,8 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::kinds::RETRY_CLASSES;
+
 /// The lists of tables: `[[schedule]]` and the like.
-pub(crate) const LISTS: [&str; 5] = ["schedule", "subscriber", "route", "limit", "app"];
+pub(crate) const LISTS: [&str; 6] = ["schedule", "subscriber", "route", "limit", "app", "token"];
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +32,13 @@ impl Path {
             })
             .collect();
         match names.as_deref() {
-            Some(["kinds", middle @ .., "backoff", key]) if !middle.is_empty() => {
-                Self::of(&["kinds", &middle.join("."), "backoff", key])
+            Some(["kinds", middle @ .., section @ ("backoff" | "retry"), key])
+                if !middle.is_empty() =>
+            {
+                Self::of(&["kinds", &middle.join("."), section, key])
+            }
+            Some(["kinds", middle @ .., "retry", class, key]) if !middle.is_empty() => {
+                Self::of(&["kinds", &middle.join("."), "retry", class, key])
             }
             Some(["kinds", middle @ .., key]) if !middle.is_empty() => {
                 Self::of(&["kinds", &middle.join("."), key])
@@ -65,6 +72,18 @@ impl Path {
         }
     }
 
+    /// The class of failures of a path below `kinds."<kind>".retry`.
+    fn retry_class(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Step::Name(_), Step::Name(_), Step::Name(retry), Step::Name(class), _]
+                if retry == "retry" && self.kind().is_some() =>
+            {
+                Some(class)
+            }
+            _ => None,
+        }
+    }
+
     /// The list and the place in it of a path below `[[list]]`.
     pub(crate) fn listed(&self) -> Option<(&str, usize)> {
         match self.0.as_slice() {
@@ -89,6 +108,9 @@ impl Path {
         let mut steps = self.0.clone();
         if self.kind().is_some() {
             steps[1] = Step::Name("<kind>".to_owned());
+            if self.retry_class().is_some_and(|class| RETRY_CLASSES.contains(&class)) {
+                steps[3] = Step::Name("<class>".to_owned());
+            }
         }
         let text = Self(steps).to_string();
         match self.listed() {
@@ -100,7 +122,9 @@ impl Path {
     /// A documented path, with this path's kind or place filled in.
     pub(crate) fn fill(&self, documented: &str) -> String {
         if let Some(kind) = self.kind() {
-            return documented.replacen("\"<kind>\"", &quoted(kind), 1);
+            let filled = documented.replacen("\"<kind>\"", &quoted(kind), 1);
+            let class = self.retry_class().unwrap_or("transient");
+            return filled.replacen("\"<class>\"", &quoted(class), 1);
         }
         match self.listed() {
             Some((_, index)) => documented.replacen("[]", &format!("[{index}]"), 1),
@@ -156,6 +180,12 @@ mod tests {
         assert_eq!(base.kind(), Some("caption.parse"));
         assert_eq!(base.documented(), "kinds.\"<kind>\".backoff.base");
         assert_eq!(base.fill(&base.documented()), base.to_string());
+        let class = path(&["kinds", "caption", "parse", "retry", "timeout", "base"]);
+        assert_eq!(class.to_string(), "kinds.\"caption.parse\".retry.timeout.base");
+        assert_eq!(class.documented(), "kinds.\"<kind>\".retry.\"<class>\".base");
+        assert_eq!(class.fill(&class.documented()), class.to_string());
+        let within = path(&["kinds", "caption", "parse", "retry", "within"]);
+        assert_eq!(within.documented(), "kinds.\"<kind>\".retry.within");
     }
 
     #[test]

@@ -30,8 +30,6 @@ pub struct Speech {
     pub voice: Option<String>,
     /// The program of espeak-ng.
     pub espeak: String,
-    /// The helper that tells when words begin.
-    pub espeak_words: String,
     /// The program of flite.
     pub flite: String,
     /// Longest text in bytes.
@@ -57,7 +55,6 @@ impl Speech {
             language: section.get("language"),
             voice: section.get("voice"),
             espeak: section.get("espeak"),
-            espeak_words: section.get("espeak_words"),
             flite: section.get("flite"),
             max_text: section.get::<ByteSize>("max_text").in_memory(),
             max_length: section.get("max_length"),

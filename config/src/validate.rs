@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::Config;
 use crate::blobs::{BlobBackend, Encryption};
 use crate::duration::format_duration;
+use crate::kinds::BackoffChange;
 use crate::path::Path;
 use crate::queue::Backend;
 
@@ -21,6 +22,7 @@ pub(crate) fn validate(config: &Config, is_wrong: impl Fn(&str) -> bool) -> Vec<
     blobs(config, &mut broken);
     admin(config, &mut broken);
     breakers(config, &mut broken);
+    telemetry(config, &mut broken);
     kinds(config, &mut broken);
     broken.retain(|rule: &Broken| !rule.keys.iter().any(|key| is_wrong(key)));
     broken.into_iter().map(|rule| (rule.keys[0].clone(), rule.message)).collect()
@@ -132,6 +134,22 @@ fn breakers(config: &Config, broken: &mut Vec<Broken>) {
     }
 }
 
+fn telemetry(config: &Config, broken: &mut Vec<Broken>) {
+    let telemetry = &config.telemetry;
+    if !(0.0..=1.0).contains(&telemetry.sample) {
+        let message = format!("{} is no part; give 0 to 1", telemetry.sample);
+        note(broken, &["telemetry.sample"], message);
+    }
+    if telemetry.gauges < Duration::from_secs(1) {
+        note(broken, &["telemetry.gauges"], "is too short; give at least 1s".to_owned());
+    }
+    let is_address = |url: &String| url.starts_with("http://") || url.starts_with("https://");
+    if telemetry.otlp_endpoint.as_ref().is_some_and(|url| !is_address(url)) {
+        let message = "is no address; write it as \"http://127.0.0.1:4318\"".to_owned();
+        note(broken, &["telemetry.otlp_endpoint"], message);
+    }
+}
+
 fn kinds(config: &Config, broken: &mut Vec<Broken>) {
     for (kind, change) in &config.kinds {
         let section = Path::of(&["kinds", kind]);
@@ -139,16 +157,33 @@ fn kinds(config: &Config, broken: &mut Vec<Broken>) {
             let key = section.child("timeout").to_string();
             note(broken, &[&key], "is too short; give at least 10ms".to_owned());
         }
-        let Some(backoff) = &change.backoff else { continue };
-        let key = |name| section.child("backoff").child(name).to_string();
-        if backoff.factor.is_some_and(|factor| factor < 1.0) {
-            note(broken, &[&key("factor")], "must be at least 1".to_owned());
+        let retry = section.child("retry");
+        if change.retry_within.is_some_and(|w| !w.is_zero() && w < SHORTEST_PERIOD) {
+            let key = retry.child("within").to_string();
+            note(
+                broken,
+                &[&key],
+                "is too short; give at least 10ms, or 0s for no bound".to_owned(),
+            );
         }
-        if let (Some(base), Some(max)) = (backoff.base, backoff.max)
-            && base > max
-        {
-            let message = format!("is less than the base of {}", format_duration(base));
-            note(broken, &[&key("max"), &key("base")], message);
+        if let Some(change) = &change.backoff {
+            backoff(change, &section.child("backoff"), broken);
         }
+        for (class, change) in &change.retry {
+            backoff(&change.backoff, &retry.child(class), broken);
+        }
+    }
+}
+
+fn backoff(change: &BackoffChange, section: &Path, broken: &mut Vec<Broken>) {
+    let key = |name| section.child(name).to_string();
+    if change.factor.is_some_and(|factor| factor < 1.0) {
+        note(broken, &[&key("factor")], "must be at least 1".to_owned());
+    }
+    if let (Some(base), Some(max)) = (change.base, change.max)
+        && base > max
+    {
+        let message = format!("is less than the base of {}", format_duration(base));
+        note(broken, &[&key("max"), &key("base")], message);
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::checked::Name;
 use crate::reader::Section;
+use crate::size::ByteSize;
 
 /// How much one process does at once, and how often it looks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Worker {
     pub housekeep: Duration,
     /// How long a starting worker waits for servers that cannot be reached yet.
     pub wait_for_servers: Duration,
+    /// Bytes of data that the process of a suspect may have; 0: no bound.
+    pub suspect_memory: u64,
 }
 
 impl Worker {
@@ -34,6 +37,7 @@ impl Worker {
             drain_grace: section.get("drain_grace"),
             housekeep: section.get("housekeep"),
             wait_for_servers: section.get("wait_for_servers"),
+            suspect_memory: section.get::<ByteSize>("suspect_memory").0,
         }
     }
 

@@ -34,7 +34,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("flotilla-simulation", 4), // tests only: the engine over the backends
     ("flotilla-jobs", 3),
     ("flotilla-admin", 4),
-    ("flotilla", 5),
+    ("flotilla-console", 5),
+    ("flotilla", 6),
 ];
 
 /// What a layer alone does not say: these never see each other, not even downwards.

@@ -147,12 +147,16 @@ fn dead_letters_are_listed_shown_replayed_discarded_and_purged() {
     assert_eq!((&job["state"], job["errors"].as_array().unwrap().len()), (&json!("dead"), 2));
     assert!(
         place
-            .ok(&["dead", "discard", "--class", "invalid", "--reason", "known"])
+            .ok(&["dead", "discard", "--class", "invalid", "--reason", "known", "--count", "1"])
             .contains("1 dead")
     );
     assert_eq!(place.json(&["jobs", "show", &id, "--json"])["state"], "cancelled");
     let other = dead(&place);
-    assert!(place.ok(&["dead", "purge", "--all"]).contains("deleted: 1 dead letter"));
+    assert!(
+        place
+            .ok(&["dead", "purge", &other, "--reason", "known"])
+            .contains("deleted: 1 dead letter")
+    );
     place.run(&["jobs", "show", &other]).code(2);
 }
 
@@ -182,8 +186,11 @@ fn try_answers_line_by_line_in_order() {
 fn schemas_are_published_for_every_kind() {
     let place = Place::new();
     let kinds = place.json(&["schema", "--json"]);
-    let names: Vec<_> =
-        kinds.as_array().unwrap().iter().map(|k| k["kind"].as_str().unwrap()).collect();
+    let name = |kind: &Value| kind["kind"].as_str().unwrap().to_owned();
+    // What the feature `chaos` adds is for tests.
+    let kinds: Vec<_> =
+        kinds.as_array().unwrap().iter().filter(|k| !name(k).starts_with("chaos.")).collect();
+    let names: Vec<_> = kinds.iter().map(|kind| name(kind)).collect();
     let ours = [
         "caption.parse",
         "content.generate",
@@ -198,8 +205,8 @@ fn schemas_are_published_for_every_kind() {
         "video.render",
     ];
     assert_eq!(names, ours);
-    for kind in kinds.as_array().unwrap() {
-        let schema = place.json(&["schema", kind["kind"].as_str().unwrap()]);
+    for name in names {
+        let schema = place.json(&["schema", &name]);
         assert!(schema["payload"]["properties"].is_object(), "{schema}");
         let result = &schema["result"];
         let shape = ["properties", "oneOf", "anyOf"].iter().any(|word| !result[*word].is_null());
@@ -339,7 +346,7 @@ fn free_address() -> String {
 fn ask(address: &str, path: &str) -> String {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer

@@ -144,6 +144,11 @@ impl Running {
         Self { child: Some(child), said: Some(said) }
     }
 
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("still there").id()
+    }
+
     pub(crate) fn kill(&mut self) {
         if let Some(child) = &mut self.child {
             let _ = child.kill();

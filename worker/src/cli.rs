@@ -1,17 +1,22 @@
 //! The command line as clap sees it. The names are fixed: other programs rely on them.
 
 mod accounts;
+mod dead;
+mod tokens;
 mod traffic;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant};
-use flotilla_core::{DeadClass, State, Timestamp};
+use flotilla_core::{State, Timestamp};
 
 pub(crate) use accounts::{Accounts, Add as AddAccount, One};
+pub(crate) use dead::{Dead, FoundOut, Hand, How, Like, Replays, Sure, WhatFound, WhichDead};
+pub(crate) use tokens::Tokens;
 pub(crate) use traffic::{Breakers, Limits, Platforms};
 
 /// Run typed jobs from a durable queue.
@@ -29,6 +34,22 @@ pub(crate) struct Cli {
     pub(crate) data: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// The options of every command, as they were given: for a process with the same configuration.
+    pub(crate) fn common(&self) -> Vec<OsString> {
+        let path = |name: &str, path: &Option<PathBuf>| {
+            let given = path.iter().map(|path| path.clone().into_os_string());
+            given.flat_map(|path| [name.into(), path]).collect::<Vec<OsString>>()
+        };
+        let mut words = path("--config", &self.config);
+        words.extend(path("--data", &self.data));
+        for (key, value) in &self.set {
+            words.extend(["--set".into(), format!("{key}={value}").into()]);
+        }
+        words
+    }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -79,18 +100,28 @@ pub(crate) enum Command {
     Schema(Schema),
     /// Measure the queue on this machine
     Bench(Bench),
+    /// Make tokens for the API and the console
+    #[command(subcommand)]
+    Tokens(Tokens),
     /// Check the configuration, or show it with where each value comes from
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Bring the schema of the queue's database up to date
     Migrate,
+    /// Say whether this build can read every job that is in the queue now; exit code 69 when not
+    Preflight(Preflight),
     /// Look for what would keep this machine from working, and say how to mend it
     Doctor(Doctor),
+    /// Ask the worker of this machine whether it is well, as the health check of a container does
+    Probe(Probe),
     /// Train a classifier on labelled texts, or see how good one is
     #[command(subcommand)]
     Classifier(Classifier),
     /// Stand in for the social platforms and a model endpoint, over HTTP on this machine
     Sandbox(Sandbox),
+    /// What a worker starts for a job whose worker fell before
+    #[command(hide = true)]
+    Suspect,
     /// Print the completions of a shell, to be saved where it looks for them
     Completions {
         /// Which shell
@@ -322,97 +353,6 @@ pub(crate) struct WhyArgs {
     pub(crate) json: bool,
 }
 
-/// Which dead letters: by id, by filter, or all of them.
-#[derive(Debug, Args, Clone, Default)]
-pub(crate) struct WhichDead {
-    /// These dead letters
-    pub(crate) ids: Vec<JobId>,
-    #[command(flatten)]
-    pub(crate) which: Which,
-    /// Of these classes
-    #[arg(long, value_delimiter = ',', value_name = "CLASS,…")]
-    pub(crate) class: Vec<DeadClass>,
-    /// All of them
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// At most so many
-    #[arg(long, default_value_t = 10_000)]
-    pub(crate) limit: usize,
-    /// Only say how many it would be
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Answer in JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// `flotilla dead`
-/// What a person found about one dead letter of unknown outcome.
-#[derive(Debug, Args)]
-pub(crate) struct FoundOut {
-    /// For one of unknown outcome: whether its effect happened (you have looked)
-    #[arg(long, value_enum, value_name = "WHAT")]
-    pub(crate) found: Option<WhatFound>,
-    /// What the effect gave, JSON: the job goes on with it
-    #[arg(long, requires = "found", value_name = "JSON")]
-    pub(crate) result: Option<String>,
-}
-
-/// Whether an effect happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum WhatFound {
-    /// It did: it is not made again
-    Did,
-    /// It did not, and will not any more: it is made
-    DidNot,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Dead {
-    /// List dead letters, newest first
-    List {
-        #[command(flatten)]
-        which: Which,
-        /// Of these classes
-        #[arg(long, value_delimiter = ',', value_name = "CLASS,…")]
-        class: Vec<DeadClass>,
-        /// At most so many (1,000 at most)
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-        /// Continue below this job
-        #[arg(long, value_name = "ID")]
-        before: Option<JobId>,
-        /// Answer in JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show everything known of a dead letter
-    Show {
-        /// The job
-        id: JobId,
-        /// Answer in JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Put dead letters back into their lanes, attempts reset
-    Replay {
-        #[command(flatten)]
-        which: WhichDead,
-        #[command(flatten)]
-        word: FoundOut,
-    },
-    /// Put dead letters aside: they end as cancelled and stay for their retention
-    Discard {
-        #[command(flatten)]
-        which: WhichDead,
-        /// Why
-        #[arg(long)]
-        reason: String,
-    },
-    /// Delete dead letters for good
-    Purge(WhichDead),
-}
-
 /// `flotilla schema`
 #[derive(Debug, Args)]
 pub(crate) struct Schema {
@@ -462,12 +402,37 @@ pub(crate) enum ConfigCommand {
     },
 }
 
-/// `flotilla doctor`
+/// `flotilla preflight`
 #[derive(Debug, Args)]
-pub(crate) struct Doctor {
+pub(crate) struct Preflight {
+    /// Jobs whose payloads are decoded, newest first; all are counted by kind
+    #[arg(long, default_value_t = 20_000, value_name = "N")]
+    pub(crate) sample: usize,
     /// Answer in JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `flotilla doctor`
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The systemd units whose stop timeout has to fit; those of the machine when absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) unit: Vec<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `flotilla probe`
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// Ask whether it can work (/readyz) and not only whether it is there (/livez)
+    #[arg(long)]
+    pub(crate) ready: bool,
+    /// Where it listens, when it was started with --admin; else as admin.listen says
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) admin: Option<SocketAddr>,
 }
 
 /// `flotilla sandbox`

@@ -10,10 +10,15 @@ mod wire;
 use std::process::ExitCode;
 
 use clap::Parser;
+use flotilla_media::voice::helper;
 
 use crate::exit::{Exit, Failure};
 
 fn main() -> ExitCode {
+    // The voice espeak-ng speaks in a process of its own: this program, started by itself.
+    if std::env::args_os().nth(1).is_some_and(|first| first == helper::COMMAND) {
+        return helper::main();
+    }
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

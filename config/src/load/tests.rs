@@ -70,7 +70,7 @@ fn every_documented_key_is_read_and_every_read_key_documented() {
     let shown: String = DEFAULT_TOML
         .lines()
         .filter_map(|line| line.strip_prefix("#: "))
-        .map(|line| line.replace("<kind>", "a.b") + "\n")
+        .map(|line| line.replace("<kind>", "a.b").replace("<class>", "timeout") + "\n")
         .collect();
     let config = load(&shown, &[], &[]).unwrap();
     let others: Vec<&KeyInfo> = config.keys()[plain.len()..].iter().collect();
@@ -226,6 +226,11 @@ fn rules_between_keys_hold() {
         ("[admin]\ntoken = \"a\"\ntoken_file = \"b\"", "flotilla.toml:3: admin.token_file: "),
         ("[kinds.a]\ntimeout = \"0s\"", "flotilla.toml:2: kinds.a.timeout: is too short"),
         ("[kinds.a.backoff]\nfactor = 0.5", "flotilla.toml:2: kinds.a.backoff.factor: must be"),
+        ("[kinds.a.retry]\nwithin = \"1ms\"", "flotilla.toml:2: kinds.a.retry.within: is too"),
+        (
+            "[kinds.a.retry.timeout]\nfactor = 0.5",
+            "flotilla.toml:2: kinds.a.retry.timeout.factor: must be",
+        ),
         (
             "[kinds.a.backoff]\nbase = \"2m\"\nmax = \"1m\"",
             "flotilla.toml:3: kinds.a.backoff.max: is less than the base of 2m",

@@ -1,8 +1,8 @@
 //! `flotilla jobs`: list, show, cancel.
 
 use flotilla_config::Config;
-use flotilla_core::Timestamp;
 use flotilla_core::records::{Cancel, Filter, JobRecord, Page};
+use flotilla_core::{State, Timestamp};
 use serde_json::json;
 
 use crate::cli::{Jobs, Which};
@@ -116,7 +116,8 @@ pub(super) fn show(job: &JobRecord, now: Timestamp, json: bool) -> Result<(), Fa
             lines.push((name, format!("{when} ({})", output::relative(when, now))));
         }
     };
-    at("due", (!job.state.is_finished()).then_some(job.run_at));
+    let due = if job.state == State::Retryable { "next attempt" } else { "due" };
+    at(due, (!job.state.is_finished()).then_some(job.run_at));
     at("started", job.started_at);
     at("finished", job.finished_at);
     at("deadline", job.deadline);

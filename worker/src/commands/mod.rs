@@ -14,15 +14,20 @@ mod jobs;
 mod limits;
 mod migrate;
 mod platforms;
+mod preflight;
+mod probe;
 mod queues;
 mod sandbox;
 mod schema;
 mod status;
+mod suspect;
+mod tokens;
 mod try_;
 mod why;
 mod worker;
 mod workers;
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use flotilla_config::{Config, LoadOptions};
@@ -36,22 +41,36 @@ use crate::telemetry::{self, Volume};
 /// Loads the configuration and runs the command.
 pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
     let loaded = load(&cli);
+    let common = cli.common();
     let command = match cli.command {
         // These two work without a valid configuration.
         Command::Completions { shell } => return completions::run(shell),
         Command::Config(command) => return config::run(&command, loaded),
         other => other,
     };
+    if let (Command::Doctor(args), Err(failure)) = (&command, &loaded) {
+        return doctor::misconfigured(args, failure);
+    }
     let config = loaded?;
     let volume = match command {
         Command::Worker(_) => Volume::Configured,
         Command::Demo(_) => Volume::Silent,
         _ => Volume::Warnings,
     };
-    telemetry::install(&config, volume)?;
+    let telemetry = telemetry::install(&config, volume)?;
+    let ended = dispatch(command, config, common).await;
+    telemetry.close().await;
+    ended
+}
+
+async fn dispatch(
+    command: Command,
+    config: Config,
+    common: Vec<OsString>,
+) -> Result<Exit, Failure> {
     match command {
         Command::Demo(args) => demo::run(&args, &config).await,
-        Command::Worker(args) => worker::run(&args, &config).await,
+        Command::Worker(args) => worker::run(&args, &config, common).await,
         Command::Enqueue(args) => enqueue::run(&args, &config).await,
         Command::Try(args) => try_::run(&args, &config).await,
         Command::Status(args) => status::run(&args, &config).await,
@@ -68,8 +87,12 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Bench(args) => bench::run(&args, &config).await,
         Command::Classifier(command) => classifier::run(&command, &config).await,
         Command::Migrate => migrate::run(&config).await,
+        Command::Preflight(args) => preflight::run(&args, &config).await,
         Command::Doctor(args) => doctor::run(&args, &config).await,
+        Command::Probe(args) => probe::run(&args, &config).await,
         Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Suspect => suspect::run(&config).await,
+        Command::Tokens(command) => tokens::run(&command),
         Command::Completions { .. } | Command::Config(_) => Ok(Exit::Ok),
     }
 }

@@ -4,6 +4,7 @@
 //! `worker.drain_grace`, the rest is given back uncharged. A second one ends the process at once;
 //! what it held runs again elsewhere when the leases have run out.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,15 +20,22 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::cli::Worker;
+use crate::commands::suspect;
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::telemetry::gauges::Gauges;
 use crate::wire::{self, Access};
 
 /// Longest pause between two looks at servers that a starting worker waits for.
 const BETWEEN: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(args: &Worker, config: &Config) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    args: &Worker,
+    config: &Config,
+    common: Vec<OsString>,
+) -> Result<Exit, Failure> {
     let mut settings = wire::engine::settings(config)?;
+    settings.quarantine = suspect::processes(config, common);
     if !args.lanes.is_empty() {
         settings.lanes.clone_from(&args.lanes);
     }
@@ -40,12 +48,20 @@ pub(super) async fn run(args: &Worker, config: &Config) -> Result<Exit, Failure>
 
     let stop_admin = CancellationToken::new();
     let admin = match args.admin.or(config.admin.listen) {
-        Some(address) => Some(serve(config, address, &ports, &metrics, stop_admin.clone()).await?),
+        Some(address) => {
+            let with = (Arc::clone(&registry), vault.clone());
+            Some(serve(config, address, &ports, &metrics, with, stop_admin.clone()).await?)
+        }
         None => None,
+    };
+    let looks = match admin {
+        Some(_) => Some(Gauges::new(config, &ports, vault.clone(), &metrics)?),
+        None => None, // nobody could see them
     };
     let worker = settings.worker.clone();
     let running = wire::engine::start(&ports, registry, settings, metrics)?;
     info!(worker = %worker, "worker started");
+    let looks = looks.map(|gauges| tokio::spawn(gauges.keep(stop_admin.clone())));
     let signals = tokio::spawn(obey(running.control()));
     let stop_sweeps = CancellationToken::new();
     let sweeps = wire::vault::keep_swept(
@@ -61,8 +77,8 @@ pub(super) async fn run(args: &Worker, config: &Config) -> Result<Exit, Failure>
     let _ = sweeps.await;
     vault.drained().await; // a token that is on its way exists nowhere else
     stop_admin.cancel();
-    if let Some(admin) = admin {
-        let _ = admin.await;
+    for ending in admin.into_iter().chain(looks) {
+        let _ = ending.await;
     }
     ports.close().await;
     info!(worker = %worker, completed = report.completed, "worker ended");
@@ -108,30 +124,40 @@ async fn serve(
     address: std::net::SocketAddr,
     ports: &wire::Ports,
     metrics: &prometheus::Registry,
+    (registry, vault): (Arc<Registry>, Vault),
     stop: CancellationToken,
 ) -> Result<tokio::task::JoinHandle<()>, Failure> {
-    let token = config.admin.read_token().map_err(Failure::config)?;
-    if !address.ip().is_loopback() && token.is_none() {
-        return Err(Failure::config(format!(
-            "admin address {address} is reachable from outside and has no token: set admin.token_file, or listen on 127.0.0.1"
-        )));
-    }
-    let ready: Arc<dyn Ready> = Arc::new(wire::Reachable(Arc::clone(&ports.records)));
-    let api = Some(wire::api::api(config, ports, token.as_ref())?);
-    let token = token.map(|secret| secret.expose().into());
+    let auth = wire::api::auth(config, ports, address)?;
+    let ready: Arc<dyn Ready> = Arc::new(wire::insight::Reachable {
+        records: Arc::clone(&ports.records),
+        fleet: Arc::clone(&ports.fleet),
+        cells: Arc::clone(&ports.cells),
+        blobs: wire::blobs(config).await?,
+        clock: ports.clock(),
+    });
+    let pages = wire::console::pages(config, ports, auth.clone(), vault.clone(), stop.clone());
+    let pages = Some(pages.await?);
+    let seen = wire::insight::Seen::new(config, ports, registry, vault)?;
+    let (ending, stopping) = tokio::sync::watch::channel(false);
+    let api = wire::api::api(config, ports, auth.clone(), Arc::new(seen), stopping)?;
     let scale = Arc::new(wire::Workload {
         records: Arc::clone(&ports.records),
         fleet: Arc::clone(&ports.fleet),
         clock: ports.clock(),
     });
-    let admin = Admin { metrics: metrics.clone(), ready, scale, token, api };
+    let metrics = metrics.clone();
+    let admin = Admin { metrics, ready, scale, auth, api: Some(api), pages };
+    let stop = async move {
+        stop.cancelled_owned().await;
+        ending.send_replace(true); // streams end, so that the server can
+    };
     let bound = flotilla_admin::bind(address)
         .await
         .map_err(|e| Failure::unavailable(format!("cannot listen on {address}: {e}")))?;
     let at = bound.local_addr()?;
     info!(address = %at, "admin endpoints are up");
     Ok(tokio::spawn(async move {
-        if let Err(error) = flotilla_admin::serve(bound, admin, stop.cancelled_owned()).await {
+        if let Err(error) = flotilla_admin::serve(bound, admin, stop).await {
             tracing::error!(error = %error, "admin endpoints ended");
         }
     }))

@@ -1,34 +1,97 @@
-//! Enqueueing over HTTP, as `[api]` says.
+//! The API and who may use it, as `[api]`, `[admin]` and `[[token]]` say.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use flotilla_admin::{Api, ApiSettings, Fetch, SnsHook, Token};
-use flotilla_config::{Config, Secret};
+use flotilla_admin::audit::Audit;
+use flotilla_admin::auth::{Auth, AuthSettings, Role, Tenants, TokenEntry, TokenHash};
+use flotilla_admin::{Api, ApiSettings, DeadGroups, Fetch, Insight, SnsHook};
+use flotilla_config::{Config, Cookies, TokenRole};
+use flotilla_core::Tenant;
 use flotilla_platforms::Fetcher;
+use tokio::sync::watch;
 
 use crate::exit::Failure;
 use crate::wire::{self, Ports};
 
-/// The API over these ports; `admin` is the token of the address it shares.
-pub(crate) fn api(config: &Config, ports: &Ports, admin: Option<&Secret>) -> Result<Api, Failure> {
-    let mut tokens: Vec<Token> = config
-        .api
-        .read_tokens()
-        .map_err(Failure::config)?
-        .iter()
-        .map(|(name, secret)| Token { name: name.as_str().into(), secret: secret.expose().into() })
-        .collect();
-    if let Some(secret) = admin.filter(|_| tokens.is_empty()) {
-        tokens.push(Token { name: "admin".into(), secret: secret.expose().into() });
+/// Who may use the API and the console on this address.
+///
+/// The token of `[admin]` is an admin's; those of `api.tokens_file` enqueue; `[[token]]` says it
+/// itself.
+pub(crate) fn auth(config: &Config, ports: &Ports, address: SocketAddr) -> Result<Auth, Failure> {
+    let plain = |name: &str, role: Role, secret: &str| TokenEntry {
+        name: name.into(),
+        role,
+        tenants: Tenants::All,
+        hash: TokenHash::of(secret),
+    };
+    let mut tokens = Vec::new();
+    if let Some(secret) = config.admin.read_token().map_err(Failure::config)? {
+        tokens.push(plain("admin", Role::Admin, secret.expose()));
     }
+    for (name, secret) in config.api.read_tokens().map_err(Failure::config)? {
+        tokens.push(plain(&name, Role::Producer, secret.expose()));
+    }
+    for given in &config.tokens {
+        let wrong = |e: &dyn std::fmt::Display| {
+            Failure::config(format!("[[token]] \"{}\": {e}", given.name))
+        };
+        let tenants = given.tenants.iter().map(|tenant| tenant.parse::<Tenant>());
+        let tenants: Vec<Tenant> = tenants.collect::<Result<_, _>>().map_err(|e| wrong(&e))?;
+        tokens.push(TokenEntry {
+            name: given.name.as_str().into(),
+            role: role(given.role),
+            tenants: Tenants::of(tenants),
+            hash: given.hash.parse().map_err(|e| wrong(&e))?,
+        });
+    }
+    let settings = AuthSettings {
+        session: config.admin.session,
+        secure_cookies: config.admin.cookies == Cookies::Secure && !address.ip().is_loopback(),
+        hosts: config.admin.hosts.clone(),
+    };
+    let mut auth = Auth::new(tokens, Arc::clone(&ports.cells), ports.clock(), settings);
+    if let Some(oidc) = super::oidc::oidc(config)? {
+        auth = auth.with_oidc(oidc);
+    }
+    auth.check_listen(address).map_err(Failure::config)?;
+    Ok(auth)
+}
+
+fn role(given: TokenRole) -> Role {
+    match given {
+        TokenRole::Producer => Role::Producer,
+        TokenRole::Viewer => Role::Viewer,
+        TokenRole::Operator => Role::Operator,
+        TokenRole::Admin => Role::Admin,
+    }
+}
+
+/// The audit log of the fleet.
+pub(crate) fn audit(config: &Config, ports: &Ports) -> Audit {
+    Audit::new(Arc::clone(&ports.cells), ports.clock(), config.admin.audit)
+}
+
+/// The API over these ports; `stopping` says `true` once its server ends.
+pub(crate) fn api(
+    config: &Config,
+    ports: &Ports,
+    auth: Auth,
+    insight: Arc<dyn Insight>,
+    stopping: watch::Receiver<bool>,
+) -> Result<Api, Failure> {
     let given = &config.api;
     Ok(Api {
+        auth,
+        audit: audit(config, ports),
         ops: wire::ops(config, ports)?,
         records: Arc::clone(&ports.records),
         cells: Arc::clone(&ports.cells),
-        tokens,
+        fleet: Arc::clone(&ports.fleet),
+        insight,
+        dead_groups: DeadGroups::new(Arc::clone(&ports.records), ports.clock()),
         settings: ApiSettings {
             max_body: given.max_body,
             max_jobs: given.max_jobs,
@@ -40,6 +103,7 @@ pub(crate) fn api(config: &Config, ports: &Ports, admin: Option<&Secret>) -> Res
             timeout: given.timeout,
         },
         sns: hook(config)?,
+        stopping,
     })
 }
 

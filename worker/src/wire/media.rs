@@ -1,12 +1,12 @@
 //! From `[speech]` and `[video]` to the programs and bounds of the media kinds.
 
-use std::ffi::OsString;
 use std::sync::Arc;
 
 use flotilla_config::{Config, Hardware, SpeechProvider};
 use flotilla_core::Secret;
 use flotilla_jobs::{GuardedAsk, Media, Provider, Server};
 use flotilla_media::Tools;
+use flotilla_media::video::Fonts;
 use flotilla_platforms::{Fetcher, GuardSettings};
 use url::Url;
 
@@ -28,7 +28,7 @@ pub(crate) fn open(config: &Config) -> Result<Media, Failure> {
         voice: speech.voice.clone(),
         max_text: speech.max_text,
         max_speech: speech.max_length.as_secs_f64(),
-        fonts: video.fonts.clone(),
+        fonts: Arc::new(Fonts::new(video.fonts.clone())),
         hardware: video.hardware == Hardware::Probe,
         max_scenes: video.max_scenes,
         max_pixels: video.max_pixels,
@@ -38,16 +38,11 @@ pub(crate) fn open(config: &Config) -> Result<Media, Failure> {
     })
 }
 
-/// The programs, looked for beside this one and then along `PATH`.
+/// The programs, looked for along `PATH`.
 pub(crate) fn tools(config: &Config) -> Tools {
-    let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(ToOwned::to_owned));
-    let along = std::env::var_os("PATH").unwrap_or_default();
-    let all = beside.into_iter().chain(std::env::split_paths(&along));
-    let path: OsString = std::env::join_paths(all).unwrap_or(along.clone());
-    let mut tools = Tools::along(path);
+    let mut tools = Tools::along(std::env::var_os("PATH").unwrap_or_default());
     tools.ffmpeg.name = (&config.video.ffmpeg).into();
     tools.espeak.name = (&config.speech.espeak).into();
-    tools.espeak_words.name = (&config.speech.espeak_words).into();
     tools.flite.name = (&config.speech.flite).into();
     tools.threads = config.video.threads;
     tools

@@ -5,12 +5,17 @@ pub(crate) mod api;
 #[cfg(feature = "aws")]
 mod aws;
 mod blobs;
+#[cfg(feature = "chaos")]
+mod chaos;
 mod classifiers;
+pub(crate) mod console;
 pub(crate) mod engine;
 mod events;
 pub(crate) mod input;
+pub(crate) mod insight;
 pub(crate) mod media;
 mod models;
+mod oidc;
 pub(crate) mod queue;
 mod sinks;
 mod time;
@@ -21,19 +26,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flotilla_admin::{LaneLoad, Ready, Scale};
+use flotilla_admin::{LaneLoad, Scale};
 use flotilla_blobs::LocalBlobs;
 use flotilla_config::Config;
 use flotilla_core::blob::Blobs;
 use flotilla_core::fleet::Fleet;
 use flotilla_core::ops::Ops;
 use flotilla_core::registry::RegistryError;
-use flotilla_core::retry::Backoff;
-use flotilla_core::{Clock, JobId, Records, Registry, SeededRng};
+use flotilla_core::retry::{Backoff, RetryClass};
+use flotilla_core::{Clock, Records, Registry, SeededRng};
 use flotilla_engine::scale;
 use flotilla_events::Sinks;
 use flotilla_jobs::{Services, Social, SourceRules};
-use flotilla_platforms::{Bounds, Fetcher, GuardSettings, Platforms};
+use flotilla_platforms::{Bounds, Fetcher, Guard, GuardSettings, Platforms};
 use flotilla_vault::Vault;
 use tokio::sync::watch;
 
@@ -89,16 +94,31 @@ pub(crate) fn kinds_offline(config: &Config) -> Result<Registry, Failure> {
 
 /// The guarded client for addresses that jobs and callers name.
 pub(crate) fn fetcher(config: &Config) -> Result<Fetcher, Failure> {
+    Fetcher::new(guard(config)).map_err(Failure::config)
+}
+
+fn guard(config: &Config) -> GuardSettings {
     let sources = &config.sources;
-    let guard = GuardSettings {
+    GuardSettings {
         ports: sources.ports.clone(),
         allow_hosts: sources.allow_hosts.clone(),
         max_bytes: sources.max_bytes,
         connect_timeout: sources.connect_timeout,
         timeout: sources.timeout,
         redirects: sources.redirects,
-    };
-    Fetcher::new(guard).map_err(Failure::config)
+    }
+}
+
+/// Opens the ways out for events as a worker does, and calls nobody.
+pub(crate) async fn check_sinks(config: &Config) -> Result<(), Failure> {
+    sinks::open(config, &Arc::new(fetcher(config)?)).await.map(drop)
+}
+
+/// Whether the guard lets a worker call this address; a name still has to lead to a public one.
+pub(crate) fn may_call(config: &Config, url: &str) -> Result<(), Failure> {
+    let guard = Guard::new(&guard(config)).map_err(Failure::config)?;
+    let url = url::Url::parse(url).map_err(Failure::config)?;
+    guard.check(&url).map(|_| ()).map_err(Failure::config)
 }
 
 fn registry(
@@ -135,6 +155,8 @@ fn registry(
     };
     let mut registry = Registry::default();
     flotilla_jobs::register(&mut registry, &services).map_err(Failure::bug)?;
+    #[cfg(feature = "chaos")]
+    chaos::register(&mut registry).map_err(Failure::bug)?;
     adjust(&mut registry, config).map_err(|e| Failure::config(format!("[kinds]: {e}")))?;
     Ok(registry)
 }
@@ -177,6 +199,18 @@ fn adjust(registry: &mut Registry, config: &Config) -> Result<(), RegistryError>
                     max: b.max.unwrap_or(policy.backoff.max),
                 };
             }
+            if let Some(within) = change.retry_within {
+                policy.retries.within = Some(within).filter(|within| !within.is_zero());
+            }
+            for class in RetryClass::ALL {
+                let given = change.retry.iter().find(|(name, _)| *name == class.name());
+                let Some((_, given)) = given else { continue };
+                let own = policy.retries.classes.entry(class).or_default();
+                own.attempts = given.attempts.or(own.attempts);
+                own.base = given.backoff.base.or(own.base);
+                own.factor = given.backoff.factor.or(own.factor);
+                own.max = given.backoff.max.or(own.max);
+            }
         })?;
     }
     Ok(())
@@ -206,17 +240,6 @@ pub(crate) fn user() -> String {
         .into_iter()
         .find_map(|name| std::env::var(name).ok())
         .unwrap_or_else(|| "unknown".to_owned())
-}
-
-/// `/readyz`: the queue answers.
-pub(crate) struct Reachable(pub(crate) Arc<dyn Records>);
-
-#[async_trait]
-impl Ready for Reachable {
-    async fn ready(&self) -> Result<(), String> {
-        let nobody = JobId::derived("readyz");
-        self.0.get(nobody).await.map(|_| ()).map_err(|e| format!("the queue does not answer: {e}"))
-    }
 }
 
 /// `/scale`: what each lane has to do.

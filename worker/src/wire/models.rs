@@ -45,6 +45,7 @@ pub(crate) fn open(config: &Config) -> Result<Models, Failure> {
         retries: models.retries,
         max_wait: models.max_wait,
         pause: models.pause,
+        wait_for_payment: models.unpaid == flotilla_config::Unpaid::Wait,
         max_output_tokens: models.max_output_tokens,
         max_answer: models.max_answer,
         tokens_per_day: models.tokens_per_day,

@@ -50,6 +50,13 @@ impl FleetTime {
     }
 }
 
+impl FleetTime {
+    /// Microseconds to the fleet's own clock; `None`: it has none.
+    pub(super) fn offset(&self) -> Option<i64> {
+        self.keeper.as_ref().map(|_| self.clock.offset())
+    }
+}
+
 impl Drop for FleetTime {
     fn drop(&mut self) {
         if let Some(keeper) = &self.keeper {

@@ -70,7 +70,7 @@ pub(super) async fn run(
     let platforms = wire::platforms(config)?;
     let spec = platforms.get(&args.platform).map_err(Failure::usage)?;
     let facts = OAuth::of(spec).map_err(Failure::config)?;
-    let said = said(args).await?;
+    let said = said(args, vault).await?;
     let new = account(args, said, &facts, now)?;
     let made = config.vault.keys.is_none() && KeyFile::create(&config.vault_key_file())?;
     let added = vault.add(new).await?;
@@ -167,7 +167,7 @@ fn account(
     })
 }
 
-async fn said(args: &AddAccount) -> Result<Said, Failure> {
+async fn said(args: &AddAccount, vault: &Vault) -> Result<Said, Failure> {
     if let Some(variable) = &args.tokens_env {
         let text = std::env::var(variable)
             .map_err(|_| Failure::usage(format!("there is no variable {variable}")))?;
@@ -176,7 +176,7 @@ async fn said(args: &AddAccount) -> Result<Said, Failure> {
     match (args.tokens.as_deref(), &args.sandbox) {
         (Some("-"), _) => read(&bounded(std::io::stdin().lock(), "standard input")?),
         (Some(path), _) => read(&text_of(Path::new(path))?),
-        (None, Some(url)) => from_sandbox(args, url).await,
+        (None, Some(url)) => from_sandbox(args, url, vault).await,
         (None, None) if std::io::stdin().is_terminal() => asked(),
         (None, None) => Err(Failure::usage(
             "the tokens are missing: --tokens FILE, --tokens - for standard input, or --tokens-env",
@@ -252,19 +252,30 @@ fn stty(mode: &str) -> bool {
     set.is_ok_and(|status| status.success())
 }
 
-/// An account of the sandbox's own.
-async fn from_sandbox(args: &AddAccount, url: &str) -> Result<Said, Failure> {
+/// An account of the sandbox's own; one that is known from there logs in once more.
+async fn from_sandbox(args: &AddAccount, url: &str, vault: &Vault) -> Result<Said, Failure> {
     let url = url.trim_end_matches('/');
-    let mut wish = json!({"platform": args.platform});
-    if let Some(id) = &args.external_id {
-        wish["external_id"] = Value::from(id.as_str());
-    }
-    if !args.fact.is_empty() {
-        wish["extra"] = args.fact.iter().cloned().collect::<BTreeMap<_, _>>().into_iter().collect();
-    }
+    let known = vault.show(&args.one.tenant, &args.one.name).await.ok().map(|it| it.account);
+    let known =
+        known.filter(|it| it.base_url.as_deref() == Some(url) && it.platform == args.platform);
+    let id = args.external_id.clone();
+    let (path, wish) = match known.filter(|it| id.as_ref().is_none_or(|id| *id == it.external_id)) {
+        Some(known) => ("login", json!({"account": known.external_id})),
+        None => {
+            let mut wish = json!({"platform": args.platform});
+            if let Some(id) = &args.external_id {
+                wish["external_id"] = Value::from(id.as_str());
+            }
+            if !args.fact.is_empty() {
+                let facts = args.fact.iter().cloned().collect::<BTreeMap<_, _>>();
+                wish["extra"] = facts.into_iter().collect();
+            }
+            ("accounts", wish)
+        }
+    };
     let client = flotilla_platforms::tokens::TokenClient::new(SANDBOX);
     let client = client.map_err(Failure::unavailable)?;
-    let answer = client.ask(&format!("{url}/_sandbox/accounts"), &wish).await;
+    let answer = client.ask(&format!("{url}/_sandbox/{path}"), &wish).await;
     let answer = answer.map_err(|e| Failure::unavailable(format!("the sandbox at {url}: {e}")))?;
     if !(200..300).contains(&answer.status) {
         let said = String::from_utf8_lossy(&answer.body).chars().take(300).collect::<String>();

@@ -85,6 +85,11 @@ impl Ports {
         }
     }
 
+    /// Microseconds from this machine's clock to the queue server's; `None`: there is no server.
+    pub(crate) fn clock_offset(&self) -> Option<i64> {
+        self.time.as_ref().and_then(FleetTime::offset)
+    }
+
     /// Now, by that clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock().now()
