@@ -80,7 +80,7 @@ const PLANTS: &[Plant] = &[
         "a lane that no kind waits on",
         &["worker.lanes=imagse"],
         "did you mean \"images\"?",
-        "lanes of this build: events, images",
+        "lanes of this build",
     ),
     file(
         "a kind that is not there",

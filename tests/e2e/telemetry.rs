@@ -29,7 +29,7 @@ fn enqueue(place: &Place) {
         {"kind":"thumbnail.generate","payload":{"source":{"url":"http://127.0.0.1:9/?access_token=hunter2"},
             "outputs":[{"name":"s","width":10,"fit":"width","format":"png"}]}}]"#;
     let request = format!(
-        "POST /v1/jobs HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer 0123456789abcdef\r\n\
+        "POST /v1/jobs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer 0123456789abcdef\r\n\
          content-type: application/json\r\ntraceparent: {PARENT}\r\ncontent-length: {}\r\n\r\n{jobs}",
         jobs.len()
     );

@@ -303,7 +303,8 @@ pub async fn takers_at_once_take_each_job_once(h: &dyn StoreHarness) {
                     for answer in taken.expect("take works") {
                         match answer {
                             Taken::Claimed(job) => mine.push(job.held.id),
-                            Taken::Held => {}
+                            // Someone has it, or has just had it and it is told of again.
+                            Taken::Held | Taken::Waits => {}
                             other => panic!("claimed or held, but: {other:?}"),
                         }
                     }

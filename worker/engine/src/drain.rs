@@ -59,6 +59,7 @@ impl Stops {
 pub(crate) struct Parts {
     pub(crate) claimer: CancellationToken,
     pub(crate) settler: CancellationToken,
+    pub(crate) shown: CancellationToken,
 }
 
 /// Waits for a drain and carries it out.
@@ -77,6 +78,7 @@ pub(crate) async fn conduct(shared: Arc<Shared>, parts: Parts) {
     shared.stops.settled.cancel();
     // A queue that does not answer for a whole lease will not be waited for.
     let _ = tokio::time::timeout(settings.lease, parts.settler.cancelled()).await;
+    let _ = tokio::time::timeout(settings.lease, parts.shown.cancelled()).await;
     fleet::leave(&shared).await;
     shared.stops.orderly.store(true, Ordering::Relaxed);
     shared.stops.now.cancel(); // ends the parts that only end when dropped

@@ -80,10 +80,6 @@ async fn run(shared: &Shared, job: &mut Assigned, now: Timestamp) -> (Ending, Ar
         Err(not_now) => return (Ending::Returned(Err(not_now)), flow::none()),
     };
     let kind = &shared.catalog.kinds()[job.kind];
-    let ticket = match admit(shared, kind, &job.claimed).await {
-        Ok(ticket) => ticket,
-        Err(not_now) => return (Ending::Returned(Err(not_now)), children),
-    };
     let (alone, now) = match &shared.settings.quarantine {
         Some(isolation) if is_suspect(shared, &job.claimed) => {
             match turn(shared, &job.control).await {
@@ -92,6 +88,11 @@ async fn run(shared: &Shared, job: &mut Assigned, now: Timestamp) -> (Ending, Ar
             }
         }
         _ => (None, now),
+    };
+    // Last: what limits and breakers say now may be untrue after a wait.
+    let ticket = match admit(shared, kind, &job.claimed).await {
+        Ok(ticket) => ticket,
+        Err(not_now) => return (Ending::Returned(Err(not_now)), children),
     };
     let mut cx = context(shared, job, Arc::clone(&children), now);
     if let Some(ticket) = &ticket {

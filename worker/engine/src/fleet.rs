@@ -12,10 +12,11 @@ use crate::shared::Shared;
 /// Longest goodbye.
 const LEAVE: Duration = Duration::from_secs(2);
 
-/// Shows up at the start, then regularly, and at once when a drain begins; until dropped.
+/// Shows up at the start, then regularly, and at once when a drain begins; until nothing runs any
+/// more: what is said after the goodbye would bring this worker back.
 pub(crate) async fn show(shared: Arc<Shared>) {
     let started_at = shared.clock.now();
-    loop {
+    while !shared.stops.settled.is_cancelled() {
         let draining = shared.stops.soft.is_cancelled();
         let me = describe(&shared, started_at, draining);
         let result = shared.ports.fleet.heartbeat(&me, shared.clock.now()).await;
@@ -25,13 +26,9 @@ pub(crate) async fn show(shared: Arc<Shared>) {
             shared.stops.soft.cancel();
         }
         let pause = shared.jittered(shared.settings.fleet_every);
-        if draining {
-            tokio::time::sleep(pause).await;
-        } else {
-            let soft = shared.stops.soft.cancelled();
-            // Either way the next round says how it stands.
-            let _ = tokio::time::timeout(pause, soft).await;
-        }
+        let stop = if draining { &shared.stops.settled } else { &shared.stops.soft };
+        // Either way the next round says how it stands.
+        let _ = tokio::time::timeout(pause, stop.cancelled()).await;
     }
 }
 

@@ -150,7 +150,7 @@ impl Engine {
             tokio::join!(lease::keep(&keeper), lease::expire(&keeper));
         });
         shared.spawn(housekeep::housekeep(Arc::clone(&shared)));
-        shared.spawn(fleet::show(Arc::clone(&shared)));
+        let shown = shared.spawn(fleet::show(Arc::clone(&shared)));
         shared.spawn(replay::lead(Arc::clone(&shared), replays));
         for schedule in schedules {
             shared.spawn(schedule::keep(Arc::clone(&shared), schedule));
@@ -164,6 +164,7 @@ impl Engine {
         let parts = drain::Parts {
             settler: shared.spawn(settle::settle(Arc::clone(&shared), ended)),
             claimer: shared.spawn(claim::claim(Arc::clone(&shared))),
+            shown,
         };
         shared.spawn(drain::conduct(Arc::clone(&shared), parts));
         shared.tasks.close();

@@ -11,10 +11,7 @@ use flotilla_media::Tools;
 /// The programs of this machine with the helper of this build; `None`, said twice: one is missing.
 pub(crate) fn tools() -> Option<Tools> {
     let mut tools = Tools::along("/usr/local/bin:/usr/bin:/bin".into());
-    let tests = std::env::current_exe().unwrap();
-    let helper = tests.ancestors().nth(2).unwrap().join("examples/speak_words");
-    assert!(helper.is_file(), "built with all tests of the package: {}", helper.display());
-    tools.espeak_words.name = helper.into();
+    tools.espeak_words.name = env!("CARGO_BIN_EXE_speak_words").into();
     let Err(missing) = tools.probe_ffmpeg().and(tools.probe_espeak()) else { return Some(tools) };
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     println!("skipped: {missing}");
