@@ -85,6 +85,30 @@ pub struct NewJob {
     pub extra: BTreeMap<String, serde_json::Value>,
 }
 
+impl NewJob {
+    /// A job of version 1 with an empty object as payload, three attempts and nothing special, for
+    /// callers that then say what differs.
+    pub fn new(id: JobId, kind: Kind, lane: Lane, run_at: Timestamp) -> Self {
+        Self {
+            id,
+            kind,
+            version: 1,
+            lane,
+            tenant: Tenant::default(),
+            priority: Priority::default(),
+            payload: Payload::from_bytes(&b"{}"[..]),
+            run_at,
+            deadline: None,
+            unique: None,
+            order: None,
+            parent: None,
+            max_attempts: 3,
+            trace: TraceContext::default(),
+            extra: BTreeMap::new(),
+        }
+    }
+}
+
 /// The answer to one enqueued job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome", content = "detail")]

@@ -18,6 +18,7 @@ pub mod enqueue;
 pub mod fairness;
 pub mod fleet;
 pub mod flow;
+pub mod gauge;
 pub mod harness;
 pub mod housekeep;
 pub mod lease;
@@ -28,13 +29,15 @@ pub mod policies;
 mod ports;
 pub mod records;
 mod scene;
+pub mod servers;
 pub mod settle;
 pub mod shared;
+pub mod skips;
 pub mod store;
 pub mod tls;
 pub mod unique;
 
-pub use harness::{BlobHarness, Harness, Need, Ports, StoreHarness};
+pub use harness::{BlobHarness, Harness, Need, Ports, Skips, StoreHarness};
 pub use model::model_agreement;
 pub use ports::free_ports;
 
@@ -143,6 +146,7 @@ macro_rules! queue_suite {
                 dead_letters_are_found_by_class_and_error
                 lanes_show_what_is_in_them
                 a_cancel_answers_for_each_job
+                a_job_that_waits_for_a_moment_may_run_now
                 watchers_hear_of_every_change
                 a_filter_may_name_many_jobs
             }

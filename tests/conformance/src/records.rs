@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use flotilla_core::ids::{JobId, Kind, Lane};
 use flotilla_core::queue::{NewJob, Verdict};
-use flotilla_core::records::{Cancel, Filter, Listed, Page, Pause};
+use flotilla_core::records::{Cancel, Filter, Listed, Page, Pause, RunNow};
 use flotilla_core::state::{DeadClass, State};
 
 use crate::harness::Harness;
@@ -211,6 +211,29 @@ pub async fn a_cancel_answers_for_each_job(h: &dyn Harness) {
     s.pass(secs(60));
     assert_eq!(s.ports.records.wake("k", 10, s.now()).await.expect("wake works"), 0);
     assert!(s.claim(10).await.is_empty());
+}
+
+/// Waiting for a moment ends at once, for a first run and for a retry; nothing else changes.
+pub async fn a_job_that_waits_for_a_moment_may_run_now(h: &dyn Harness) {
+    let s = Scene::new(h).await;
+    s.add_many(3).await;
+    let jobs = s.claim(3).await;
+    s.applied(&jobs[0], s.retry(&jobs[0], secs(600))).await;
+    s.applied(&jobs[1], s.park("k")).await;
+    let scheduled = s.add(NewJob { run_at: s.later(secs(600)), ..s.job() }).await;
+    s.pass(secs(1));
+    let asked = [jobs[0].held.id, scheduled, jobs[1].held.id, jobs[2].held.id, s.job().id];
+    let answers = s.ports.records.run_now(&asked, s.now()).await.expect("run_now works");
+    assert_eq!(answers[..2], [RunNow::Due; 2]);
+    assert_eq!(answers[2..], [RunNow::NotWaiting, RunNow::NotWaiting, RunNow::Unknown]);
+    let mut ids: Vec<JobId> = s.claim(10).await.iter().map(|claimed| claimed.held.id).collect();
+    ids.sort_unstable();
+    let mut wanted = vec![jobs[0].held.id, scheduled];
+    wanted.sort_unstable();
+    assert_eq!(ids, wanted);
+    assert_eq!(s.get(jobs[0].held.id).await.attempt, 2, "what was charged stays charged");
+    let again = s.ports.records.run_now(&[scheduled], s.now()).await.expect("run_now works");
+    assert_eq!(again, [RunNow::NotWaiting], "it runs");
 }
 
 /// "No safe way to see what became of a job": who watches hears of each sort of change.

@@ -1,11 +1,10 @@
 //! What cases say in one word: make a job, claim it, settle it, let time pass.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_core::clock::{Clock, ManualClock, Timestamp, after};
-use flotilla_core::envelope::{Payload, TraceContext, Unique, UniqueScope};
+use flotilla_core::envelope::{Unique, UniqueScope};
 use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
 use flotilla_core::queue::{
     AttemptError, Claimed, Claims, Enqueued, Extension, HousekeepPolicy, Housekeeping, LaneDemand,
@@ -95,23 +94,7 @@ impl Scene {
 
     /// A job that is available at once.
     pub(crate) fn job(&self) -> NewJob {
-        NewJob {
-            id: JobId::new(self.now(), &self.rng),
-            kind: KIND,
-            version: 1,
-            lane: LANE,
-            tenant: Tenant::default(),
-            priority: Priority::default(),
-            payload: Payload::from_bytes(&b"{}"[..]),
-            run_at: self.now(),
-            deadline: None,
-            unique: None,
-            order: None,
-            parent: None,
-            max_attempts: 3,
-            trace: TraceContext::default(),
-            extra: BTreeMap::new(),
-        }
+        NewJob::new(JobId::new(self.now(), &self.rng), KIND, LANE, self.now())
     }
 
     pub(crate) async fn enqueue(&self, jobs: &[NewJob]) -> Vec<Enqueued> {

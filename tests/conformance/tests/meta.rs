@@ -43,6 +43,9 @@ fn every_case_is_listed_once_in_its_group() {
     let listed = text(&here().join("src/lib.rs"));
     let mut cases = 0;
     for file in files_in(&here().join("src")).into_iter().filter(|path| path.is_file()) {
+        if file.ends_with("gauge.rs") {
+            continue; // measures, and has no cases
+        }
         for line in text(&file).lines() {
             let Some(rest) = line.strip_prefix("pub async fn ") else { continue };
             let name = rest.split('(').next().unwrap();

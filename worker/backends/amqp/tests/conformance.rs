@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use flotilla_amqp::{Amqp, Settings};
 use flotilla_brokered::Brokered;
-use flotilla_conformance::{Harness, Ports, queue_suite};
+use flotilla_conformance::{Harness, Ports, Skips, queue_suite, skips};
 use flotilla_memory::Memory;
 use flotilla_postgres::Postgres;
 
@@ -33,25 +33,6 @@ fn exactly(name: &'static str) -> flotilla_brokered::Settings {
 
 mod with_postgres {
     use super::*;
-
-    const SKIPS: &[(&str, &str)] = &[
-        ("jobs_of_a_kind_not_asked_for_stall_no_other", BROKER),
-        ("expired_jobs_at_the_head_stall_no_other", BROKER),
-        ("a_rescued_job_does_not_queue_behind_its_tenants_backlog", BROKER),
-        ("a_wake_resumes_the_oldest_first", BROKER),
-        ("a_replay_takes_the_oldest_that_match", BROKER),
-        ("an_urgent_job_goes_before_older_ones", BROKER),
-        ("a_claim_lists_urgent_jobs_first", BROKER),
-        ("a_low_priority_never_starves", BROKER),
-        ("one_tenants_jobs_go_in_the_order_they_came", BROKER),
-        ("due_jobs_go_in_the_order_of_their_moments", BROKER),
-        ("tenants_at_ninety_to_ten_are_served_alike", BROKER),
-        ("a_tenant_that_just_came_is_served_at_once", BROKER),
-        ("an_idle_tenant_saves_up_nothing", BROKER),
-        ("no_place_is_kept_for_tenants_without_work", BROKER),
-        ("bands_share_claims_as_the_model_shares_them", BROKER),
-        ("a_restart_keeps_the_order", BROKER),
-    ];
 
     #[derive(Default)]
     struct OnDisk(Mutex<Made>);
@@ -119,8 +100,8 @@ mod with_postgres {
             4
         }
 
-        fn skips(&self) -> &'static [(&'static str, &'static str)] {
-            SKIPS
+        fn skips(&self) -> Skips {
+            &[(skips::FAIR, BROKER)]
         }
     }
 
@@ -129,38 +110,6 @@ mod with_postgres {
 
 mod with_memory {
     use super::*;
-
-    const SKIPS: &[(&str, &str)] = &[
-        ("jobs_of_a_kind_not_asked_for_stall_no_other", BROKER),
-        ("expired_jobs_at_the_head_stall_no_other", BROKER),
-        ("a_rescued_job_does_not_queue_behind_its_tenants_backlog", BROKER),
-        ("a_wake_resumes_the_oldest_first", BROKER),
-        ("a_replay_takes_the_oldest_that_match", BROKER),
-        ("an_urgent_job_goes_before_older_ones", BROKER),
-        ("a_claim_lists_urgent_jobs_first", BROKER),
-        ("a_low_priority_never_starves", BROKER),
-        ("one_tenants_jobs_go_in_the_order_they_came", BROKER),
-        ("due_jobs_go_in_the_order_of_their_moments", BROKER),
-        ("tenants_at_ninety_to_ten_are_served_alike", BROKER),
-        ("a_tenant_that_just_came_is_served_at_once", BROKER),
-        ("an_idle_tenant_saves_up_nothing", BROKER),
-        ("no_place_is_kept_for_tenants_without_work", BROKER),
-        ("bands_share_claims_as_the_model_shares_them", BROKER),
-        ("a_restart_keeps_everything", ENDS),
-        ("a_restart_frees_what_was_running", ENDS),
-        ("a_restart_loses_no_accepted_job", ENDS),
-        ("a_restart_keeps_the_order", ENDS),
-        ("a_restart_keeps_lines_flows_cells_and_ends", ENDS),
-        ("random_operations_are_answered_alike_across_restarts", ENDS),
-        ("what_one_process_does_the_other_sees", ALONE),
-        ("a_stale_holder_in_another_process_is_fenced_off", ALONE),
-        ("two_processes_never_hold_one_job", ALONE),
-        ("two_processes_make_one_job_of_one_key", ALONE),
-        ("two_processes_count_the_last_children_once", ALONE),
-        ("two_processes_never_run_two_jobs_of_one_ordering_key", ALONE),
-        ("two_processes_share_cells", ALONE),
-        ("random_operations_are_answered_alike_by_two_processes", ALONE),
-    ];
 
     #[derive(Default)]
     struct Pushed(Mutex<Vec<Leftovers>>);
@@ -192,8 +141,8 @@ mod with_memory {
             4
         }
 
-        fn skips(&self) -> &'static [(&'static str, &'static str)] {
-            SKIPS
+        fn skips(&self) -> Skips {
+            &[(skips::FAIR, BROKER), (skips::DURABLE, ENDS), (skips::PROCESSES, ALONE)]
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use flotilla_aws::{dynamo, sqs};
 use flotilla_brokered::Brokered;
-use flotilla_conformance::{Harness, Ports, StoreHarness, queue_suite, store_suite};
+use flotilla_conformance::{Harness, Ports, Skips, StoreHarness, queue_suite, skips, store_suite};
 use flotilla_core::broker::{Adopt, Delivery, Store, Unreadable};
 use flotilla_core::clock::Timestamp;
 use flotilla_core::ids::Lane;
@@ -49,25 +49,6 @@ impl Last {
 mod alone {
     use super::*;
 
-    const SKIPS: &[(&str, &str)] = &[
-        ("jobs_of_a_kind_not_asked_for_stall_no_other", ORDER),
-        ("expired_jobs_at_the_head_stall_no_other", ORDER),
-        ("a_rescued_job_does_not_queue_behind_its_tenants_backlog", ORDER),
-        ("a_wake_resumes_the_oldest_first", ORDER),
-        ("a_replay_takes_the_oldest_that_match", ORDER),
-        ("an_urgent_job_goes_before_older_ones", ORDER),
-        ("a_claim_lists_urgent_jobs_first", ORDER),
-        ("a_low_priority_never_starves", ORDER),
-        ("one_tenants_jobs_go_in_the_order_they_came", ORDER),
-        ("due_jobs_go_in_the_order_of_their_moments", ORDER),
-        ("tenants_at_ninety_to_ten_are_served_alike", ORDER),
-        ("a_tenant_that_just_came_is_served_at_once", ORDER),
-        ("an_idle_tenant_saves_up_nothing", ORDER),
-        ("no_place_is_kept_for_tenants_without_work", ORDER),
-        ("bands_share_claims_as_the_model_shares_them", ORDER),
-        ("a_restart_keeps_the_order", ORDER),
-    ];
-
     #[derive(Default)]
     struct Alone(Last);
 
@@ -95,8 +76,8 @@ mod alone {
             1
         }
 
-        fn skips(&self) -> &'static [(&'static str, &'static str)] {
-            SKIPS
+        fn skips(&self) -> Skips {
+            &[(skips::FAIR, ORDER)]
         }
     }
 
@@ -115,25 +96,6 @@ mod alone {
 
 mod with_sqs {
     use super::*;
-
-    const SKIPS: &[(&str, &str)] = &[
-        ("jobs_of_a_kind_not_asked_for_stall_no_other", BROKER),
-        ("expired_jobs_at_the_head_stall_no_other", BROKER),
-        ("a_rescued_job_does_not_queue_behind_its_tenants_backlog", BROKER),
-        ("a_wake_resumes_the_oldest_first", BROKER),
-        ("a_replay_takes_the_oldest_that_match", BROKER),
-        ("an_urgent_job_goes_before_older_ones", BROKER),
-        ("a_claim_lists_urgent_jobs_first", BROKER),
-        ("a_low_priority_never_starves", BROKER),
-        ("one_tenants_jobs_go_in_the_order_they_came", BROKER),
-        ("due_jobs_go_in_the_order_of_their_moments", BROKER),
-        ("tenants_at_ninety_to_ten_are_served_alike", BROKER),
-        ("a_tenant_that_just_came_is_served_at_once", BROKER),
-        ("an_idle_tenant_saves_up_nothing", BROKER),
-        ("no_place_is_kept_for_tenants_without_work", BROKER),
-        ("bands_share_claims_as_the_model_shares_them", BROKER),
-        ("a_restart_keeps_the_order", BROKER),
-    ];
 
     /// Every lane a case uses: queues are made beforehand, as `flotilla migrate` does.
     const LANES: &[&str] = &["main", "other"];
@@ -201,8 +163,8 @@ mod with_sqs {
             1
         }
 
-        fn skips(&self) -> &'static [(&'static str, &'static str)] {
-            SKIPS
+        fn skips(&self) -> Skips {
+            &[(skips::FAIR, BROKER)]
         }
     }
 

@@ -2,8 +2,8 @@
 
 use flotilla_core::broker::{Broker, Burial, Delivery, Store, UNREADABLE, Unreadable};
 use flotilla_core::clock::{Timestamp, after};
-use flotilla_core::envelope::{Payload, TraceContext};
-use flotilla_core::ids::{JobId, Priority, Tenant};
+use flotilla_core::envelope::Payload;
+use flotilla_core::ids::JobId;
 use flotilla_core::queue::{NewJob, QueueError};
 use flotilla_core::state::DeadClass;
 use serde::Serialize;
@@ -115,21 +115,10 @@ fn remains(delivery: &Delivery, now: Timestamp) -> NewJob {
         body_hex: text.is_none().then(hex),
     };
     let payload = serde_json::to_vec(&came).unwrap_or_default();
+    let id = JobId::derived(&format!("unreadable:{}", String::from_utf8_lossy(&payload)));
     NewJob {
-        id: JobId::derived(&format!("unreadable:{}", String::from_utf8_lossy(&payload))),
-        kind: UNREADABLE,
-        version: 1,
-        lane: delivery.lane.clone(),
-        tenant: Tenant::default(),
-        priority: Priority::default(),
         payload: Payload::from_bytes(payload),
-        run_at: now,
-        deadline: None,
-        unique: None,
-        order: None,
-        parent: None,
         max_attempts: 1,
-        trace: TraceContext::default(),
-        extra: BTreeMap::new(),
+        ..NewJob::new(id, UNREADABLE, delivery.lane.clone(), now)
     }
 }

@@ -188,21 +188,17 @@ mod tests {
 
     fn job(payload: &str) -> NewJob {
         NewJob {
-            id: JobId::derived("j"),
-            kind: Kind::from_static("test.run"),
             version: 2,
-            lane: Lane::from_static("main"),
-            tenant: Tenant::default(),
-            priority: Priority::default(),
             payload: Payload::from_bytes(payload.to_owned()),
-            run_at: Timestamp::UNIX_EPOCH,
             deadline: Some(Timestamp::UNIX_EPOCH),
-            unique: None,
             order: Some("k".into()),
-            parent: None,
             max_attempts: 7,
-            trace: TraceContext::default(),
-            extra: BTreeMap::new(),
+            ..NewJob::new(
+                JobId::derived("j"),
+                Kind::from_static("test.run"),
+                Lane::from_static("main"),
+                Timestamp::UNIX_EPOCH,
+            )
         }
     }
 

@@ -3,15 +3,14 @@
 #[expect(dead_code, reason = "each test binary uses its part of the module")]
 mod support;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_brokered::Brokered;
 use flotilla_core::clock::{Clock, ManualClock, Timestamp, after};
-use flotilla_core::envelope::{Payload, TraceContext, Unique, UniqueScope};
+use flotilla_core::envelope::{Payload, Unique, UniqueScope};
 use flotilla_core::flow::{Parent, Until};
-use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
+use flotilla_core::ids::{JobId, Kind, Lane, WorkerId};
 use flotilla_core::queue::{
     AttemptError, Claimed, Enqueued, HousekeepPolicy, LaneDemand, NewJob, Queue, Settled,
     Settlement, Verdict,
@@ -48,21 +47,9 @@ impl Scene {
 
     fn job(&self, name: &str) -> NewJob {
         NewJob {
-            id: JobId::derived(name),
-            kind: KIND,
-            version: 1,
-            lane: LANE,
-            tenant: Tenant::default(),
-            priority: Priority::default(),
             payload: Payload::from_bytes(&b"{\"n\":1}"[..]),
-            run_at: self.now(),
-            deadline: None,
-            unique: None,
-            order: None,
-            parent: None,
             max_attempts: 2,
-            trace: TraceContext::default(),
-            extra: BTreeMap::new(),
+            ..NewJob::new(JobId::derived(name), KIND, LANE, self.now())
         }
     }
 

@@ -3,15 +3,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_brokered::{Brokered, Settings};
 use flotilla_core::broker::{Store, UNREADABLE};
 use flotilla_core::clock::{Clock, ManualClock, Timestamp, after};
-use flotilla_core::envelope::{Payload, TraceContext};
-use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
+use flotilla_core::ids::{JobId, Kind, Lane, WorkerId};
 use flotilla_core::queue::{
     Claimed, Enqueued, HousekeepPolicy, LaneDemand, NewJob, Queue, QueueErrorKind, Settlement,
     Verdict,
@@ -45,23 +43,7 @@ impl Scene {
     }
 
     fn job(&self, name: &str) -> NewJob {
-        NewJob {
-            id: JobId::derived(name),
-            kind: KIND,
-            version: 1,
-            lane: LANE,
-            tenant: Tenant::default(),
-            priority: Priority::default(),
-            payload: Payload::from_bytes(&b"{}"[..]),
-            run_at: self.now(),
-            deadline: None,
-            unique: None,
-            order: None,
-            parent: None,
-            max_attempts: 3,
-            trace: TraceContext::default(),
-            extra: BTreeMap::new(),
-        }
+        NewJob::new(JobId::derived(name), KIND, LANE, self.now())
     }
 
     async fn enqueue(&self, name: &str) -> JobId {

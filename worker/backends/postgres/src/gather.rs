@@ -134,21 +134,18 @@ mod tests {
     fn call(n: usize, now: i64) -> Call {
         let now = flotilla_core::clock::from_micros(now);
         let job = NewJob {
-            id: flotilla_core::ids::JobId::derived("j"),
-            kind: flotilla_core::ids::Kind::from_static("test.run"),
-            version: 1,
-            lane: flotilla_core::ids::Lane::from_static("main"),
             tenant: flotilla_core::ids::Tenant::default(),
             priority: flotilla_core::ids::Priority::default(),
             payload: flotilla_core::envelope::Payload::from_bytes(&b"{}"[..]),
-            run_at: now,
-            deadline: None,
-            unique: None,
             order: Some("k".into()),
-            parent: None,
             max_attempts: 1,
             trace: flotilla_core::envelope::TraceContext::default(),
-            extra: Default::default(),
+            ..NewJob::new(
+                flotilla_core::ids::JobId::derived("j"),
+                flotilla_core::ids::Kind::from_static("test.run"),
+                flotilla_core::ids::Lane::from_static("main"),
+                now,
+            )
         };
         Call { jobs: vec![job; n], now, answer: oneshot::channel().0 }
     }

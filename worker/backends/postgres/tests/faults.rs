@@ -3,14 +3,14 @@
 #[expect(dead_code, reason = "each test binary uses its part of the module")]
 mod support;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use flotilla_conformance::servers::{script, skip};
 use flotilla_core::clock::{Clock, SystemClock, Timestamp};
-use flotilla_core::envelope::{Payload, TraceContext};
-use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
+use flotilla_core::envelope::Payload;
+use flotilla_core::ids::{JobId, Kind, Lane, WorkerId};
 use flotilla_core::queue::{
     LaneDemand, NewJob, Queue, QueueErrorKind, Settled, Settlement, Verdict,
 };
@@ -42,10 +42,13 @@ impl Server {
             (folder.to_string_lossy().into_owned(), flotilla_conformance::free_ports(1));
         let mut words = vec!["start".to_owned(), place, port.to_string()];
         words.extend(settings.iter().map(|&setting| setting.to_owned()));
-        let done = support::script().args(words).output().expect("the script runs");
+        let done = script("postgres").args(words).output().expect("the script runs");
         if !done.status.success() {
             let why = String::from_utf8_lossy(&done.stderr).into_owned();
-            support::skip(&format!("{name}: worker/scripts/postgres.sh started no server: {why}"));
+            skip(
+                env!("CARGO_PKG_NAME"),
+                &format!("{name}: worker/scripts/postgres.sh started no server: {why}"),
+            );
         }
         Self { folder, url: String::from_utf8_lossy(&done.stdout).trim().to_owned() }
     }
@@ -53,7 +56,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _stopped = support::script().arg("stop").arg(&self.folder).output();
+        let _stopped = script("postgres").arg("stop").arg(&self.folder).output();
         let _gone = std::fs::remove_dir_all(&self.folder);
     }
 }
@@ -103,7 +106,7 @@ async fn a_connection_is_encrypted_and_only_to_a_server_of_the_given_authority()
     let folder = support::folder("tls");
     std::fs::create_dir_all(&folder).expect("a folder can be made");
     if !certificates(&folder) {
-        support::skip("no program openssl to make certificates with");
+        skip(env!("CARGO_PKG_NAME"), "no program openssl to make certificates with");
     }
     let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let (certificate, key) = (at("server.pem"), at("server.key"));
@@ -140,21 +143,8 @@ async fn a_connection_is_encrypted_and_only_to_a_server_of_the_given_authority()
 
 fn job(now: Timestamp, seed: u64) -> NewJob {
     NewJob {
-        id: JobId::new(now, &SeededRng::new(seed)),
-        kind: KIND,
-        version: 1,
-        lane: LANE,
-        tenant: Tenant::default(),
-        priority: Priority::default(),
         payload: Payload::from_bytes(format!("\"{}\"", "x".repeat(900))),
-        run_at: now,
-        deadline: None,
-        unique: None,
-        order: None,
-        parent: None,
-        max_attempts: 3,
-        trace: TraceContext::default(),
-        extra: BTreeMap::new(),
+        ..NewJob::new(JobId::new(now, &SeededRng::new(seed)), KIND, LANE, now)
     }
 }
 
@@ -184,12 +174,12 @@ impl Drop for Small {
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_all_goes_on_when_there_is_room() {
     if !is_root() {
-        support::skip("a small filesystem can be mounted by root only");
+        skip(env!("CARGO_PKG_NAME"), "a small filesystem can be mounted by root only");
     }
     let folder = support::folder("full");
     let server = Server::start("full disk", folder.clone(), &[]);
     let Some(small) = Small::mount(folder.join("small")) else {
-        support::skip("no small filesystem can be mounted here")
+        skip(env!("CARGO_PKG_NAME"), "no small filesystem can be mounted here")
     };
     let (client, _driver) = support::connect(&server.url).await.expect("it connects");
     let place = small.0.to_string_lossy().into_owned();

@@ -3,13 +3,13 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flotilla_conformance::servers::{script, skip};
 use flotilla_core::broker::{Store, Taken};
 use flotilla_core::clock::{Clock, SystemClock, Timestamp, after};
-use flotilla_core::envelope::{Payload, TraceContext};
-use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
+use flotilla_core::envelope::Payload;
+use flotilla_core::ids::{JobId, Kind, Lane, Priority, WorkerId};
 use flotilla_core::queue::{
     Claimed, Enqueued, LaneDemand, NewJob, Queue, QueueErrorKind, Settled, Settlement, Verdict,
 };
@@ -25,23 +25,7 @@ const LANE: Lane = Lane::from_static("main");
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn job(now: Timestamp, seed: u64) -> NewJob {
-    NewJob {
-        id: JobId::new(now, &SeededRng::new(seed)),
-        kind: KIND,
-        version: 1,
-        lane: LANE,
-        tenant: Tenant::default(),
-        priority: Priority::default(),
-        payload: Payload::from_bytes(&b"{}"[..]),
-        run_at: now,
-        deadline: None,
-        unique: None,
-        order: None,
-        parent: None,
-        max_attempts: 3,
-        trace: TraceContext::default(),
-        extra: BTreeMap::new(),
-    }
+    NewJob::new(JobId::new(now, &SeededRng::new(seed)), KIND, LANE, now)
 }
 
 async fn claim(queue: &Postgres, lane: &Lane) -> Vec<Claimed> {
@@ -298,11 +282,11 @@ async fn a_restart_of_the_server_needs_nothing_from_the_caller() {
     let place = folder.to_string_lossy().into_owned();
     let port = flotilla_conformance::free_ports(1).to_string();
     let run = |words: &[&str]| {
-        let done = support::script().args(words).output().expect("the script runs");
+        let done = script("postgres").args(words).output().expect("the script runs");
         done.status.success().then(|| String::from_utf8_lossy(&done.stdout).trim().to_owned())
     };
     let Some(url) = run(&["start", &place, &port]) else {
-        support::skip("worker/scripts/postgres.sh started no server")
+        skip(env!("CARGO_PKG_NAME"), "worker/scripts/postgres.sh started no server")
     };
     let settings = Settings::new(url);
     Postgres::migrate(&settings).await.expect("it migrates");

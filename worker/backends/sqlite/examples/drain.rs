@@ -4,33 +4,12 @@
 //! `full` (default), `normal`; `enqueue`, `work` and `latency` do only that part, so that several
 //! processes can share one folder; `idle` sleeps 10 s with the file open.
 
-use std::error::Error;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use flotilla_core::clock::{Clock, SystemClock, after};
-use flotilla_core::envelope::{Payload, TraceContext};
-use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
-use flotilla_core::queue::{Claimed, LaneDemand, NewJob, Queue, Settlement, Verdict};
-use flotilla_core::rng::SeededRng;
+use flotilla_conformance::gauge::{Gauge, Outcome, rate};
+use flotilla_core::ids::Lane;
 use flotilla_sqlite::{Settings, Sqlite, Synchronous};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-
-type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
-
-const LANE: Lane = Lane::from_static("default");
-const KIND: Kind = Kind::from_static("bench.noop");
-const LEASE: Duration = Duration::from_secs(15);
-/// Jobs of one claim and of one settle.
-const GROUP: usize = 256;
-
-#[derive(Clone)]
-struct Bench {
-    queue: Arc<Sqlite>,
-    rng: Arc<SeededRng>,
-}
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
@@ -42,188 +21,29 @@ async fn main() -> Outcome<()> {
     let synchronous = if mode == "normal" { Synchronous::Normal } else { Synchronous::Full };
     let path = folder.join("jobs.db");
     let queue = Sqlite::open(&path, Settings { synchronous, ..Settings::default() })?;
-    let bench = Bench { queue, rng: Arc::new(SeededRng::from_os()) };
+    let gauge = Gauge::new(queue.clone(), Lane::from_static("default"), 8);
 
     if mode == "idle" {
         tokio::time::sleep(Duration::from_secs(10)).await;
         return Ok(());
     }
     if !matches!(mode, "work" | "latency") {
-        rate("enqueue, batches of 1000", jobs, bench.enqueue(jobs, 1000, 2)).await?;
+        rate("enqueue, batches of 1000", jobs, gauge.enqueue(jobs, 1000, 2)).await?;
     }
     if !matches!(mode, "enqueue" | "latency") {
-        rate("drain", jobs, bench.drain()).await?;
+        rate("drain", jobs, gauge.drain(None)).await?;
     }
     if matches!(mode, "full" | "normal") {
         let few = jobs / 10;
-        rate("enqueue one by one, 100 at once", few, bench.enqueue(few, 1, 100)).await?;
-        rate("drain", few, bench.drain()).await?;
+        rate("enqueue one by one, 100 at once", few, gauge.enqueue(few, 1, 100)).await?;
+        rate("drain", few, gauge.drain(None)).await?;
     }
     if matches!(mode, "full" | "normal" | "latency") {
-        bench.latency(500, Duration::from_secs(10)).await?;
+        gauge.latency(500, Duration::from_secs(10)).await?;
     }
     let log = std::fs::metadata(folder.join("jobs.db-wal")).map_or(0, |m| m.len() >> 20);
     let main = std::fs::metadata(&path).map_or(0, |m| m.len() >> 20);
     println!("file {main} MiB, log {log} MiB");
-    bench.queue.close();
+    queue.close();
     Ok(())
-}
-
-async fn rate(what: &str, n: usize, work: impl Future<Output = Outcome<()>>) -> Outcome<()> {
-    let start = Instant::now();
-    work.await?;
-    println!("{what}: {:.0}/s", n as f64 / start.elapsed().as_secs_f64());
-    Ok(())
-}
-
-impl Bench {
-    fn job(&self) -> NewJob {
-        let now = SystemClock.now();
-        NewJob {
-            id: JobId::new(now, &*self.rng),
-            kind: KIND,
-            version: 1,
-            lane: LANE,
-            tenant: Tenant::default(),
-            priority: Priority::default(),
-            payload: Payload::from_bytes(format!("{{\"text\":\"{}\"}}", "x".repeat(190))),
-            run_at: now,
-            deadline: None,
-            unique: None,
-            order: None,
-            parent: None,
-            max_attempts: 3,
-            trace: TraceContext::default(),
-            extra: Default::default(),
-        }
-    }
-
-    async fn enqueue(&self, jobs: usize, batch: usize, callers: usize) -> Outcome<()> {
-        let mut tasks = JoinSet::new();
-        for _ in 0..callers {
-            let this = self.clone();
-            tasks.spawn(async move {
-                for _ in 0..jobs / callers / batch {
-                    let jobs: Vec<NewJob> = (0..batch).map(|_| this.job()).collect();
-                    this.queue.enqueue(&jobs, SystemClock.now()).await?;
-                }
-                Outcome::Ok(())
-            });
-        }
-        while let Some(task) = tasks.join_next().await {
-            task??;
-        }
-        Ok(())
-    }
-
-    async fn claim(&self, slots: usize) -> Outcome<Vec<Claimed>> {
-        let demand = [LaneDemand { lane: LANE, slots, kinds: vec![KIND] }];
-        let worker = WorkerId::new("bench");
-        Ok(self.queue.claim(&demand, &worker, LEASE, SystemClock.now()).await?.jobs)
-    }
-
-    async fn settle(&self, jobs: Vec<Claimed>) -> Outcome<()> {
-        let now = SystemClock.now();
-        let keep_until = after(now, Duration::from_secs(3600));
-        let done: Vec<Settlement> = jobs
-            .into_iter()
-            .map(|job| {
-                let verdict = Verdict::Completed { result: (&b"null"[..]).into(), keep_until };
-                Settlement { held: job.held, verdict }
-            })
-            .collect();
-        self.queue.settle(&done, now).await?;
-        Ok(())
-    }
-
-    /// Claims and settles side by side until nothing is left; eight settles under way.
-    async fn drain(&self) -> Outcome<()> {
-        let mut settles = JoinSet::new();
-        loop {
-            let jobs = self.claim(GROUP).await?;
-            if jobs.is_empty() {
-                break;
-            }
-            let this = self.clone();
-            settles.spawn(async move { this.settle(jobs).await });
-            if settles.len() >= 8
-                && let Some(settle) = settles.join_next().await
-            {
-                settle??;
-            }
-        }
-        while let Some(settle) = settles.join_next().await {
-            settle??;
-        }
-        Ok(())
-    }
-
-    /// From the answered enqueue to the moment a worker holds the job; 0 where it was sooner.
-    async fn latency(&self, per_second: u32, span: Duration) -> Outcome<()> {
-        let (started, mut starts) = mpsc::unbounded_channel();
-        let this = self.clone();
-        let worker = tokio::spawn(async move {
-            let mut wakes = this.queue.wakes();
-            loop {
-                wakes.mark_unchanged();
-                let jobs = this.claim(GROUP).await?;
-                if jobs.is_empty() {
-                    let _patience = tokio::time::timeout(LEASE / 10, wakes.changed()).await;
-                    continue;
-                }
-                for job in &jobs {
-                    started.send((job.held.id, Instant::now()))?;
-                }
-                let this = this.clone();
-                tokio::spawn(async move { this.settle(jobs).await });
-            }
-            #[expect(unreachable_code, reason = "names the type of the error")]
-            Outcome::Ok(())
-        });
-        let mut answered = JoinSet::new();
-        let mut tick = tokio::time::interval(Duration::from_secs(1) / per_second);
-        for _ in 0..span.as_secs() * u64::from(per_second) {
-            tick.tick().await;
-            let this = self.clone();
-            answered.spawn(async move {
-                let job = this.job();
-                let (id, asked) = (job.id, Instant::now());
-                this.queue.enqueue(&[job], SystemClock.now()).await?;
-                Outcome::Ok((id, asked, Instant::now()))
-            });
-        }
-        let answers = answered.join_all().await.into_iter().collect::<Outcome<Vec<_>>>()?;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        worker.abort();
-        let mut at = std::collections::HashMap::new();
-        while let Ok((id, start)) = starts.try_recv() {
-            at.insert(id, start);
-        }
-        let of = |from: fn(&(JobId, Instant, Instant)) -> Instant| {
-            let mut all: Vec<Duration> = answers
-                .iter()
-                .filter_map(|a| at.get(&a.0).map(|start| start.saturating_duration_since(from(a))))
-                .collect();
-            all.sort_unstable();
-            all
-        };
-        show("pickup after the answer", &of(|a| a.2));
-        show("pickup after the call", &of(|a| a.1));
-        let mut durable: Vec<Duration> = answers.iter().map(|a| a.2 - a.1).collect();
-        durable.sort_unstable();
-        show("answer of the enqueue", &durable);
-        Ok(())
-    }
-}
-
-fn show(what: &str, sorted: &[Duration]) {
-    let at = |share: f64| sorted.get((sorted.len() as f64 * share) as usize).copied();
-    println!(
-        "{what} ({}): p50 {:?} p90 {:?} p99 {:?} max {:?}",
-        sorted.len(),
-        at(0.5).unwrap_or_default(),
-        at(0.9).unwrap_or_default(),
-        at(0.99).unwrap_or_default(),
-        sorted.last().copied().unwrap_or_default()
-    );
 }

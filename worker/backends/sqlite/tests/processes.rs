@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotilla_core::clock::{Clock, ManualClock};
-use flotilla_core::envelope::{Payload, TraceContext};
-use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
+use flotilla_core::ids::{JobId, Kind, Lane, WorkerId};
 use flotilla_core::queue::{Enqueued, LaneDemand, NewJob, Queue, QueueErrorKind};
 use flotilla_core::records::Records;
 use flotilla_core::rng::SeededRng;
@@ -24,23 +23,7 @@ fn open(dir: &TempDir) -> Arc<Sqlite> {
 
 fn job(seed: u64) -> NewJob {
     let now = ManualClock::default().now();
-    NewJob {
-        id: JobId::new(now, &SeededRng::new(seed)),
-        kind: KIND,
-        version: 1,
-        lane: LANE,
-        tenant: Tenant::default(),
-        priority: Priority::default(),
-        payload: Payload::from_bytes(&b"{}"[..]),
-        run_at: now,
-        deadline: None,
-        unique: None,
-        order: None,
-        parent: None,
-        max_attempts: 3,
-        trace: TraceContext::default(),
-        extra: Default::default(),
-    }
+    NewJob::new(JobId::new(now, &SeededRng::new(seed)), KIND, LANE, now)
 }
 
 #[tokio::test]

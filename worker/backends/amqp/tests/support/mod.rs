@@ -5,7 +5,6 @@
 
 pub(crate) mod server;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,8 +12,7 @@ use std::time::Duration;
 use flotilla_amqp::{Amqp, Settings};
 use flotilla_core::broker::{Adopt, Delivery, Unreadable};
 use flotilla_core::clock::Timestamp;
-use flotilla_core::envelope::{Payload, TraceContext};
-use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant, WorkerId};
+use flotilla_core::ids::{JobId, Kind, Lane, WorkerId};
 use flotilla_core::queue::{Claimed, LaneDemand, NewJob, Queue, Settled, Settlement, Verdict};
 use flotilla_postgres::Postgres;
 
@@ -126,23 +124,7 @@ pub(crate) async fn delete(connection: &lapin::Connection, queue: &str) -> lapin
 
 /// A job that may run at once.
 pub(crate) fn job(name: &str, now: Timestamp) -> NewJob {
-    NewJob {
-        id: JobId::derived(name),
-        kind: KIND,
-        version: 1,
-        lane: LANE,
-        tenant: Tenant::default(),
-        priority: Priority::default(),
-        payload: Payload::from_bytes(&b"{}"[..]),
-        run_at: now,
-        deadline: None,
-        unique: None,
-        order: None,
-        parent: None,
-        max_attempts: 3,
-        trace: TraceContext::default(),
-        extra: BTreeMap::new(),
-    }
+    NewJob::new(JobId::derived(name), KIND, LANE, now)
 }
 
 pub(crate) fn demand(lane: &Lane, slots: usize) -> [LaneDemand; 1] {

@@ -1,9 +1,10 @@
 //! A broker of a test's own, for tests that stop it, starve it or configure it.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
+
+use flotilla_conformance::servers::{first_line, script};
 
 /// A broker that ends with the test.
 pub(crate) struct Server {
@@ -13,28 +14,20 @@ pub(crate) struct Server {
     pub(crate) url: String,
 }
 
-fn script() -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
-    Command::new(root.join("worker/scripts/rabbitmq.sh"))
-}
-
 impl Server {
     /// Starts one with these lines in its configuration, `name=value`.
     pub(crate) fn start(settings: &[&str]) -> Self {
         let port = flotilla_conformance::free_ports(3);
         let folder =
             std::env::temp_dir().join(format!("flotilla-mq-{}-{port}", std::process::id()));
-        let mut holder = script()
+        let mut holder = script("rabbitmq")
             .args(["hold", &folder.to_string_lossy(), &port.to_string()])
             .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("worker/scripts/rabbitmq.sh runs");
-        let mut url = String::new();
-        let output = holder.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut url).expect("it says its address");
-        let url = url.trim().to_owned();
+        let url = first_line(&mut holder).expect("it says its address");
         assert!(url.starts_with("amqp://"), "the broker did not start");
         Self { folder, port, holder, url }
     }
@@ -42,7 +35,7 @@ impl Server {
     /// Runs the script on it: `stop`, `start`, `ctl`.
     pub(crate) fn run(&self, arguments: &[&str]) {
         let folder = self.folder.to_string_lossy().into_owned();
-        let done = script().args([arguments[0], &folder]).args(&arguments[1..]).output();
+        let done = script("rabbitmq").args([arguments[0], &folder]).args(&arguments[1..]).output();
         let done = done.expect("worker/scripts/rabbitmq.sh runs");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }

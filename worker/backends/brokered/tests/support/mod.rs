@@ -9,8 +9,7 @@ use bytes::Bytes;
 use flotilla_brokered::{Brokered, Settings};
 use flotilla_core::broker::{Adopt, Broker, BrokerCapabilities, Delivery, Notice, Unreadable};
 use flotilla_core::clock::Timestamp;
-use flotilla_core::envelope::{Payload, TraceContext};
-use flotilla_core::ids::{JobId, Kind, Lane, Priority, Receipt, Tenant};
+use flotilla_core::ids::{JobId, Kind, Lane, Receipt};
 use flotilla_core::queue::{LaneDemand, NewJob, QueueError, QueueErrorKind};
 use flotilla_memory::Memory;
 use tokio::sync::watch;
@@ -225,22 +224,13 @@ impl Adopt for Plain {
             _ => return Err(Unreadable { reason: format!("\"{text}\" is not a job") }),
         };
         let kind = Kind::new(words[0]).map_err(|e| Unreadable { reason: e.to_string() })?;
-        let job = |n: usize| NewJob {
-            id: JobId::derived(&format!("{text}/{n}")),
-            kind: kind.clone(),
-            version: 1,
-            lane: delivery.lane.clone(),
-            tenant: Tenant::default(),
-            priority: Priority::default(),
-            payload: Payload::from_bytes(&b"{}"[..]),
-            run_at: now,
-            deadline: None,
-            unique: None,
-            order: None,
-            parent: None,
-            max_attempts: 3,
-            trace: TraceContext::default(),
-            extra: BTreeMap::new(),
+        let job = |n: usize| {
+            NewJob::new(
+                JobId::derived(&format!("{text}/{n}")),
+                kind.clone(),
+                delivery.lane.clone(),
+                now,
+            )
         };
         Ok((0..many).map(job).collect())
     }
