@@ -8,10 +8,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flotilla_images::text::{Fonts, Ink, TextStyle, lay_out};
-use flotilla_images::{Fit, Focus, Limits, Output, OutputFormat, Request, Workshop};
+use flotilla_images::{Fit, Focus, Keep, Limits, Output, OutputFormat, Overlay, Request, Workshop};
+use serde_json::json;
 
 /// Longer than this for one round is a finding.
 const SLOW: Duration = Duration::from_secs(10);
@@ -53,7 +55,7 @@ fn main() -> ExitCode {
             eprintln!("cannot write {}", last.display());
             return ExitCode::FAILURE;
         }
-        let request = request(&mut dice);
+        let request = request(&corpus, &mut dice);
         let round = Instant::now();
         let ended = catch_unwind(AssertUnwindSafe(|| {
             text(&mut dice);
@@ -125,7 +127,7 @@ fn mutated(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     picture
 }
 
-fn request(dice: &mut Dice) -> Request {
+fn request(corpus: &[Vec<u8>], dice: &mut Dice) -> Request {
     const FORMATS: [OutputFormat; 4] =
         [OutputFormat::Jpeg, OutputFormat::Webp, OutputFormat::Png, OutputFormat::Avif];
     const FITS: [Fit; 5] = [Fit::Cover, Fit::Contain, Fit::Pad, Fit::Width, Fit::Height];
@@ -138,6 +140,10 @@ fn request(dice: &mut Dice) -> Request {
             width: side(dice).filter(|_| fit != Fit::Height),
             height: side(dice).filter(|_| fit != Fit::Width),
             sharpen: (dice.below(4) == 0).then_some(0.5),
+            target: (format != OutputFormat::Png && dice.below(12) == 0)
+                .then(|| 10.0 + dice.below(85) as f64),
+            animated: format == OutputFormat::Webp && dice.below(2) == 0,
+            progressive: format == OutputFormat::Jpeg && dice.below(4) == 0,
             ..Output::new(format!("o{n}"), fit, format)
         }
     };
@@ -146,19 +152,48 @@ fn request(dice: &mut Dice) -> Request {
         focus: if dice.below(3) == 0 { Focus::Auto } else { Focus::Centre },
         placeholder: dice.below(3) == 0,
         partial: dice.below(3) == 0,
+        keep: [Keep::Copyright, Keep::Description, Keep::Date, Keep::Icc]
+            .into_iter()
+            .filter(|_| dice.below(4) == 0)
+            .collect(),
+        overlays: (0..dice.below(4).saturating_sub(1))
+            .filter_map(|_| overlay(corpus, dice))
+            .collect(),
         ..Request::default()
     }
 }
 
-/// What captions and overlays may be handed.
-fn text(dice: &mut Dice) {
+/// A damaged picture, a text or a badge, somewhere.
+fn overlay(corpus: &[Vec<u8>], dice: &mut Dice) -> Option<Overlay<Arc<[u8]>>> {
+    const PLACES: [&str; 5] = ["top-left", "top", "centre", "bottom-right", "left"];
+    let what = match dice.below(3) {
+        0 => json!({"image": true, "scale": 0.05 + dice.below(90) as f64 / 100.0}),
+        1 => json!({"text": {"text": letters(dice), "size": 0.03 + dice.below(40) as f64 / 100.0,
+            "outline": {"colour": "#000", "width": dice.below(20) as f64 / 100.0}}}),
+        _ => json!({"badge": {"text": letters(dice), "shape": "circle"}}),
+    };
+    let mut what = what;
+    what["gravity"] = json!(PLACES[dice.below(5)]);
+    what["opacity"] = json!(dice.below(101) as f64 / 100.0);
+    let overlay: Overlay<bool> = serde_json::from_value(what).ok()?;
+    let image = overlay.image.map(|_| Arc::from(mutated(corpus, dice)));
+    Some(overlay.with_image(image))
+}
+
+/// Characters of every sort.
+fn letters(dice: &mut Dice) -> String {
     const PLANES: [u32; 7] = [0x80, 0x600, 0x900, 0x2100, 0x3100, 0x1_f700, 0x11_0000];
-    let text: String = (0..dice.below(40))
+    (0..dice.below(40))
         .filter_map(|_| {
             let plane = PLANES[dice.below(7)] as usize;
             char::from_u32(dice.below(plane) as u32)
         })
-        .collect();
+        .collect()
+}
+
+/// What captions and overlays may be handed.
+fn text(dice: &mut Dice) {
+    let text = letters(dice);
     let style = TextStyle {
         size: 1.0 + dice.below(60) as f32,
         max_width: Some(dice.below(200) as f32),

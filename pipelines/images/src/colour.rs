@@ -41,21 +41,50 @@ impl Profile {
         Some(Self { profile, name })
     }
 
-    /// From RGB(A) of this profile to sRGB; `None` when there is nothing to convert.
+    /// From pixels of this profile to sRGB; `None` when there is nothing to convert, or the profile is
+    /// of other colours than the pixels.
     pub(crate) fn to_srgb(&self, form: Form) -> Option<Transform> {
-        let is_srgb = self.name.to_ascii_lowercase().contains("srgb");
-        if is_srgb || form.channels < 3 || self.profile.color_space != DataColorSpace::Rgb {
+        match (self.profile.color_space, form.channels) {
+            (DataColorSpace::Rgb, 3 | 4) => self.colours(form),
+            // four channels: grey with alpha
+            (DataColorSpace::Gray, 1 | 4) => self.tones(form.wide),
+            _ => None,
+        }
+    }
+
+    fn colours(&self, form: Form) -> Option<Transform> {
+        let (srgb, options) = (ColorProfile::new_srgb(), TransformOptions::default());
+        let made = |layout| self.profile.create_transform_8bit(layout, &srgb, layout, options).ok();
+        // most are sRGB and say so; but so do profiles of its primaries with other tones
+        if self.name.to_ascii_lowercase().contains("srgb") && made(Layout::Rgb).is_none_or(keeps) {
             return None;
         }
         let layout = if form.has_alpha() { Layout::Rgba } else { Layout::Rgb };
-        let (srgb, options) = (ColorProfile::new_srgb(), TransformOptions::default());
-        let profile = &self.profile;
         if form.wide {
-            let made = profile.create_transform_16bit(layout, &srgb, layout, options);
+            let made = self.profile.create_transform_16bit(layout, &srgb, layout, options);
             return made.ok().map(Transform::Sixteen);
         }
-        let made = profile.create_transform_8bit(layout, &srgb, layout, options);
-        made.ok().map(Transform::Eight)
+        made(layout).map(Transform::Eight)
+    }
+
+    /// What becomes of each grey.
+    fn tones(&self, wide: bool) -> Option<Transform> {
+        let (srgb, options) = (ColorProfile::new_srgb(), TransformOptions::default());
+        let (profile, from, to) = (&self.profile, Layout::Gray, Layout::Rgb);
+        if wide {
+            let made = profile.create_transform_16bit(from, &srgb, to, options).ok()?;
+            let all: Vec<u16> = (0..=u16::MAX).collect();
+            let mut rgb = vec![0; all.len() * 3];
+            made.transform(&all, &mut rgb).ok()?;
+            return Some(Transform::WideTones(rgb.into_iter().step_by(3).collect()));
+        }
+        let made = profile.create_transform_8bit(from, &srgb, to, options).ok()?;
+        let all: Vec<u8> = (0..=u8::MAX).collect();
+        let mut rgb = vec![0; all.len() * 3];
+        made.transform(&all, &mut rgb).ok()?;
+        let tones: Vec<u8> = rgb.into_iter().step_by(3).collect();
+        (tones.iter().zip(all).any(|(tone, grey)| tone.abs_diff(grey) > 1))
+            .then_some(Transform::Tones(tones))
     }
 
     /// From CMYK of this profile to sRGB.
@@ -73,6 +102,19 @@ impl Profile {
 pub(crate) enum Transform {
     Eight(Arc<Transform8BitExecutor>),
     Sixteen(Arc<Transform16BitExecutor>),
+    /// What each grey becomes.
+    Tones(Vec<u8>),
+    WideTones(Vec<u16>),
+}
+
+/// Whether a transform of RGB leaves colours as they are, but for rounding.
+fn keeps(transform: Arc<Transform8BitExecutor>) -> bool {
+    let steps = [0, 51, 102, 153, 204, 255];
+    let pairs = steps.into_iter().flat_map(|r| steps.map(|g| (r, g)));
+    let all: Vec<u8> = pairs.flat_map(|(r, g)| steps.map(|b| [r, g, b])).flatten().collect();
+    let mut made = vec![0; all.len()];
+    let done = transform.transform(&all, &mut made).is_ok();
+    done && all.iter().zip(made).all(|(before, after)| before.abs_diff(after) <= 3)
 }
 
 /// Interleaved pixels of one (grey), three (RGB) or four (RGBA, not premultiplied) channels.
@@ -122,8 +164,15 @@ impl Packed {
             _ if form.wide => {
                 let wide = packed.pixels.chunks_exact(2);
                 let mut wide: Vec<u16> = wide.map(|v| u16::from_ne_bytes([v[0], v[1]])).collect();
-                if let Some(Transform::Sixteen(transform)) = transform {
-                    convert(&**transform, &mut wide);
+                match transform {
+                    Some(Transform::Sixteen(transform)) => convert(&**transform, &mut wide),
+                    Some(Transform::WideTones(tones)) => {
+                        for pixel in wide.chunks_exact_mut(form.channels) {
+                            let colours = pixel.len().min(3);
+                            pixel[..colours].iter_mut().for_each(|v| *v = tones[usize::from(*v)]);
+                        }
+                    }
+                    _ => {}
                 }
                 let mut pixels = pool.take(wide.len());
                 for (narrow, value) in pixels.iter_mut().zip(wide) {
@@ -192,8 +241,17 @@ impl Packed {
 
     /// Applies a transform made for eight bits and this number of channels.
     pub(crate) fn convert(&mut self, transform: &Transform) {
-        if let Transform::Eight(transform) = transform {
-            convert(&**transform, &mut self.pixels);
+        match transform {
+            Transform::Eight(transform) => convert(&**transform, &mut self.pixels),
+            Transform::Tones(tones) => {
+                for pixel in self.pixels.chunks_exact_mut(self.channels) {
+                    let colours = pixel.len().min(3);
+                    pixel[..colours]
+                        .iter_mut()
+                        .for_each(|value| *value = tones[usize::from(*value)]);
+                }
+            }
+            Transform::Sixteen(_) | Transform::WideTones(_) => {}
         }
     }
 
@@ -280,6 +338,8 @@ pub(crate) fn cmyk_to_rgb(
 
 #[cfg(test)]
 mod tests {
+    use moxcms::ToneReprCurve;
+
     use super::*;
 
     fn plane(values: &[u8]) -> Plane {
@@ -344,6 +404,36 @@ mod tests {
         }
         let srgb = ColorProfile::new_srgb().encode().unwrap();
         assert!(Profile::parse(&srgb).unwrap().to_srgb(Form::RGB).is_none());
+        // its name with tones that are linear
+        let mut linear = ColorProfile::new_srgb();
+        let line = || Some(ToneReprCurve::Lut(Vec::new()));
+        (linear.red_trc, linear.green_trc, linear.blue_trc) = (line(), line(), line());
+        linear.cicp = None;
+        let linear = Profile::parse(&linear.encode().unwrap()).unwrap();
+        packed = Packed { pixels: vec![55, 55, 55], width: 1, height: 1, channels: 3 };
+        packed.convert(&linear.to_srgb(Form::RGB).unwrap());
+        assert!(packed.pixels.iter().all(|value| value.abs_diff(128) <= 1), "{:?}", packed.pixels);
+    }
+
+    #[test]
+    fn grey_of_other_tones_is_converted_at_either_depth() {
+        let grey = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+        let grey = Profile::parse(&grey).unwrap();
+        for channels in [1, 4] {
+            for wide in [false, true] {
+                let form = Form { channels, wide };
+                let sample = if wide { 55_u16 * 257 } else { 55 };
+                let bytes = sample.to_ne_bytes();
+                let bytes = if wide { &bytes[..] } else { &[55][..] };
+                let (transform, pool) = (grey.to_srgb(form), &mut Pool::default());
+                let buffer = bytes.repeat(channels);
+                let made = Packed::from_pixels(buffer, (1, 1), form, transform.as_ref(), pool);
+                let (colours, alpha) = made.pixels.split_at(channels.min(3));
+                assert!(colours.iter().all(|value| value.abs_diff(128) <= 1), "{:?}", made.pixels);
+                assert!(alpha.iter().all(|alpha| *alpha == 55));
+            }
+        }
+        assert!(grey.to_srgb(Form::RGB).is_none());
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! From bytes to a checked header, and from there to a picture: the common part of the decoders.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::colour::Profile;
 use crate::orientation::Orientation;
 use crate::plane::Picture;
 use crate::pool::Pool;
 use crate::sniff::{SourceFormat, sniff};
-use crate::{ImageError, Limits, avif, jpeg, others, png, webp};
+use crate::{ImageError, Limits, avif, jpeg, others, png, tiff, webp};
 
 /// What a file says about itself before any of its pixels are decoded.
 #[derive(Debug)]
@@ -56,8 +57,9 @@ impl<'a> Source<'a> {
             SourceFormat::Png => png::header(bytes, limits),
             SourceFormat::Webp => webp::header(bytes),
             SourceFormat::Avif => avif::header(bytes, limits),
-            SourceFormat::Gif | SourceFormat::Bmp | SourceFormat::Tiff => {
-                others::header(bytes, format, limits)
+            SourceFormat::Tiff => guarded(format, || tiff::header(bytes, limits)),
+            SourceFormat::Gif | SourceFormat::Bmp => {
+                guarded(format, || others::header(bytes, format, limits))
             }
         }?;
         limits.check_pixels(header.width, header.height)?;
@@ -71,8 +73,9 @@ impl<'a> Source<'a> {
             SourceFormat::Png => png::decode(self, wanted),
             SourceFormat::Webp => webp::decode(self, wanted),
             SourceFormat::Avif => avif::decode(self, wanted),
-            SourceFormat::Gif | SourceFormat::Bmp | SourceFormat::Tiff => {
-                others::decode(self, wanted)
+            SourceFormat::Tiff => guarded(self.format, || tiff::decode(self, wanted)),
+            SourceFormat::Gif | SourceFormat::Bmp => {
+                guarded(self.format, || others::decode(self, wanted))
             }
         }
     }
@@ -84,4 +87,14 @@ pub(crate) fn still_wanted(cancelled: &dyn Fn() -> bool) -> Result<(), ImageErro
         return Err(ImageError::Cancelled);
     }
     Ok(())
+}
+
+/// Runs a decoder that is not ours and holds some of its bounds by panicking: such a file is broken.
+fn guarded<T>(
+    format: SourceFormat,
+    work: impl FnOnce() -> Result<T, ImageError>,
+) -> Result<T, ImageError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(ImageError::broken(format.as_str(), "its parts do not fit together"))
+    })
 }

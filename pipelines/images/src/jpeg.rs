@@ -1,6 +1,8 @@
 //! JPEG sources: a bounded walk over the markers for what libjpeg does not hand out, then a decode to
 //! planes (CMYK and RGB: to pixels) at the coarsest power-of-two scale that serves the largest output.
 
+use std::cell::Cell;
+
 use crate::colour;
 use crate::decode::{Header, Source, Wanted};
 use crate::orientation::{Orientation, from_exif};
@@ -11,6 +13,7 @@ use crate::{ImageError, Limits};
 
 /// Profiles larger than this are not looked at.
 const MAX_PROFILE: usize = 4 << 20;
+const END: [u8; 2] = [0xff, 0xd9];
 
 /// What the markers before the first scan say.
 #[derive(Debug)]
@@ -33,22 +36,53 @@ pub(crate) fn header(source: &[u8]) -> Result<Header, ImageError> {
         height: markers.height,
         frames: 1,
         orientation: markers.orientation,
-        profile: (!markers.profile.is_empty()).then_some(markers.profile),
+        // a profile of other colours says nothing about inks
+        profile: Some(markers.profile).filter(|profile| {
+            !profile.is_empty() && (markers.components != 4 || profile.get(16..20) == Some(b"CMYK"))
+        }),
         exif: markers.exif,
         inverted: markers.adobe,
         coefficients: if markers.progressive { markers.components * 2 } else { 0 },
     })
 }
 
-/// Decodes to what the largest output needs.
+/// Width and height that a JPEG within another file gives.
+pub(crate) fn size(source: &[u8]) -> Result<(u32, u32), ImageError> {
+    walk(source).map(|found| (found.width, found.height))
+}
+
+/// Decodes to what the largest output needs. Where only the marker of the end is missing, as after some
+/// interrupted copies, the picture is whole; where more is, it must be allowed.
 pub(crate) fn decode(source: &Source<'_>, wanted: &mut Wanted<'_>) -> Result<Picture, ImageError> {
-    let header = &source.header;
+    let (header, bytes) = (&source.header, source.bytes);
+    let error = match attempt(header, bytes, wanted, None) {
+        Err(error @ ImageError::Broken { .. }) => error,
+        other => return other,
+    };
+    if !bytes.ends_with(&END) {
+        let ended = attempt(header, &[bytes, &END].concat(), wanted, None);
+        if ended.is_ok() {
+            return ended;
+        }
+    }
+    match wanted.partial {
+        Some(partial) => attempt(header, bytes, wanted, Some(partial)),
+        None => Err(error),
+    }
+}
+
+fn attempt(
+    header: &Header,
+    source: &[u8],
+    wanted: &mut Wanted<'_>,
+    partial: Option<&Cell<bool>>,
+) -> Result<Picture, ImageError> {
     let shrink = [8, 4, 2]
         .into_iter()
         .find(|&shrink| f64::from(shrink) * wanted.scale <= 1.005)
         .unwrap_or(1);
     check_memory(header, shrink, 4, wanted.limits)?;
-    let mut decoder = Decoder::open(source.bytes, wanted.limits.max_memory, wanted.partial)?;
+    let mut decoder = Decoder::open(source, wanted.limits.max_memory, partial)?;
     if (decoder.width, decoder.height) != (header.width, header.height) {
         return Err(ImageError::broken("jpeg", "it gives two different sizes"));
     }
@@ -97,6 +131,7 @@ fn walk(source: &[u8]) -> Result<Markers, ImageError> {
         profile: Vec::new(),
         exif: None,
     };
+    let mut parts: Vec<(u8, &[u8])> = Vec::new();
     let mut at = 2;
     loop {
         while *source.get(at).ok_or_else(cut)? != 0xff {
@@ -128,11 +163,9 @@ fn walk(source: &[u8]) -> Result<Markers, ImageError> {
                 }
             }
             0xe2 => {
-                // each part: name, its number, how many there are, bytes; encoders write them in order
-                if let Some([_, _, part @ ..]) = body.strip_prefix(b"ICC_PROFILE\0")
-                    && found.profile.len() + part.len() <= MAX_PROFILE
-                {
-                    found.profile.extend_from_slice(part);
+                // each part: name, its number, how many there are, bytes; in any order
+                if let Some([number, _, part @ ..]) = body.strip_prefix(b"ICC_PROFILE\0") {
+                    parts.push((*number, part));
                 }
             }
             0xee if body.starts_with(b"Adobe") => found.adobe = true,
@@ -141,6 +174,12 @@ fn walk(source: &[u8]) -> Result<Markers, ImageError> {
     }
     if found.width == 0 {
         return Err(ImageError::broken("jpeg", "it has no picture"));
+    }
+    parts.sort_by_key(|(number, _)| *number);
+    for (_, part) in parts {
+        if found.profile.len() + part.len() <= MAX_PROFILE {
+            found.profile.extend_from_slice(part);
+        }
     }
     Ok(found)
 }

@@ -9,7 +9,7 @@
 //! small results.
 //!
 //! The path of a call: [`sniff`](SourceFormat) → header (`jpeg.rs`, `png.rs`, `webp.rs`,
-//! `avif.rs`, `others.rs`) → limits → `geometry.rs` → decode to `plane.rs` or `pixels.rs` → `render.rs` for each
+//! `avif.rs`, `tiff.rs`, `others.rs`) → limits → `geometry.rs` → decode to `plane.rs` or `pixels.rs` → `render.rs` for each
 //! output.
 
 mod animation;
@@ -44,6 +44,8 @@ mod sharpen;
 mod sniff;
 pub mod text;
 mod thumbnails;
+mod tiff;
+mod tiff_colour;
 mod turbo;
 mod webp;
 

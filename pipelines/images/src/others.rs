@@ -1,9 +1,9 @@
-//! GIF, BMP and TIFF sources, through the `image` crate: rarer formats, decoded at full size. Its own
+//! GIF and BMP sources, through the `image` crate: rarer formats, decoded at full size. Its own
 //! limits are set from ours, so that what a header hides from us ends at the same bounds.
 
 use std::io::{Cursor, ErrorKind};
 
-use ::image::codecs::{bmp::BmpDecoder, gif::GifDecoder, tiff::TiffDecoder};
+use ::image::codecs::{bmp::BmpDecoder, gif::GifDecoder};
 use ::image::{ColorType, ImageDecoder, ImageError as DecodeError, ImageResult};
 
 use crate::decode::{Header, Source, Wanted};
@@ -13,7 +13,7 @@ use crate::plane::{Picture, Plane, Pyramid, SLACK};
 use crate::sniff::SourceFormat;
 use crate::{ImageError, Limits};
 
-/// Reads the header; of a GIF also where its frames begin, of a TIFF the first page's directory.
+/// Reads the header; of a GIF also where its frames begin.
 pub(crate) fn header(
     source: &[u8],
     format: SourceFormat,
@@ -41,7 +41,7 @@ pub(crate) fn header(
     })
 }
 
-/// Decodes at full size: the first frame or page.
+/// Decodes at full size: the first frame.
 pub(crate) fn decode(source: &Source<'_>, wanted: &mut Wanted<'_>) -> Result<Picture, ImageError> {
     let format = source.format;
     let limits = wanted.limits;
@@ -97,8 +97,7 @@ fn open(source: &[u8], format: SourceFormat) -> ImageResult<Box<dyn ImageDecoder
     let source = Cursor::new(source);
     Ok(match format {
         SourceFormat::Gif => Box::new(GifDecoder::new(source)?),
-        SourceFormat::Bmp => Box::new(BmpDecoder::new(source)?),
-        _ => Box::new(TiffDecoder::new(source)?),
+        _ => Box::new(BmpDecoder::new(source)?),
     })
 }
 

@@ -81,7 +81,8 @@ impl<'a> Renderer<'a> {
         let needs_pixels = output.format == OutputFormat::Png
             || layout.is_padded()
             || overlays.are_on(&output.name);
-        let mut ready = if has_planes && !needs_pixels && self.transform.is_none() {
+        let in_planes = matches!(self.transform, None | Some(Transform::Tones(_)));
+        let mut ready = if has_planes && !needs_pixels && in_planes {
             Ready::Planes(self.ready_planes(layout, output))
         } else {
             let mut packed = self.compose(layout, output)?;
@@ -184,7 +185,7 @@ impl<'a> Renderer<'a> {
             _ => Packed::from_ycc(&planes, buffer),
         };
         planes.into_iter().for_each(|plane| self.pool.put(plane.data));
-        if let Some(transform) = &self.transform {
+        if let Some(transform @ Transform::Eight(_)) = &self.transform {
             packed.convert(transform);
         }
         Ok(packed)
@@ -224,6 +225,9 @@ impl<'a> Renderer<'a> {
                 let mut turned = Plane::take(self.pool, shown.0, shown.1);
                 self.orientation.turn(&target.data, &mut turned.data, shown);
                 self.pool.put(std::mem::replace(&mut target, turned).data);
+            }
+            if let Some(Transform::Tones(tones)) = &self.transform {
+                target.data.iter_mut().for_each(|value| *value = tones[usize::from(*value)]);
             }
             planes.push(target);
         }

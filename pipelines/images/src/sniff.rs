@@ -16,7 +16,7 @@ pub enum SourceFormat {
     Gif,
     /// With or without a palette or alpha.
     Bmp,
-    /// The first page: grey, RGB or CMYK, 8 or 16 bits a sample.
+    /// The first page: grey, palette, RGB, CMYK or Lab, up to 16 bits a sample.
     Tiff,
     /// The still picture, 8 to 12 bits a sample.
     Avif,

@@ -55,6 +55,18 @@ fn files_cut_off_anywhere_are_broken() {
 }
 
 #[test]
+fn a_jpeg_that_lacks_only_its_end_is_whole() {
+    let source = jpeg(&gradient(64, 64));
+    assert!(source.ends_with(&[0xff, 0xd9]));
+    let make = |source: &[u8]| thumbnails(source, &request(), &Limits::default(), &|| false);
+    let made = make(&source[..source.len() - 2]).unwrap();
+    assert!(!made.source.partial);
+    assert_eq!(made.outputs, make(&source).unwrap().outputs);
+    let error = refuse(&source[..source.len() - 40], &Limits::default()).to_string();
+    assert!(error.contains("cut off"), "{error}");
+}
+
+#[test]
 fn damaged_files_never_panic() {
     let mut state = 0x9e37_79b9_u32;
     let mut random = move |below: usize| {

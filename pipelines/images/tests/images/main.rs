@@ -12,3 +12,4 @@ mod kept;
 mod overlays;
 mod shared_data;
 mod thumbnails;
+mod tiffs;
