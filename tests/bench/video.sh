@@ -6,7 +6,7 @@
 #   tests/bench/video.sh [RUNS]    default 3; FLOTILLA names the binary (an optimised one)
 #
 # Prints CPU seconds per second of video, wall time, peak memory and size of each, medians and ratios, what
-# one changed scene costs, and how far a zoom strays from its line (jitter, in pixels). Peers are installed
+# one changed scene costs, and how far a zoom strays from its path (jitter, in pixels). Peers are installed
 # at their pinned versions into .cache/video; one that cannot be installed is left out, and said to be.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -137,22 +137,33 @@ def editly(result, out):
     cpu, wall, peak, _ = measured(["xvfb-run", "-a", "node", "editly.mjs", f"{folder}/editly.json"], cwd=cache)
     return cpu / result["seconds"], wall, peak, os.path.getsize(out)
 
+def smooth(values):
+    """The cubic nearest to some values: a zoom at an even pace moves an edge along a slight curve."""
+    count = len(values)
+    powers = [[(2 * n / (count - 1) - 1) ** k for k in range(4)] for n in range(count)]
+    rows = [[sum(p[i] * p[j] for p in powers) for j in range(4)] + [sum(p[i] * v for p, v in zip(powers, values))]
+            for i in range(4)]
+    for i in range(4):
+        for j in range(4):
+            if i != j:
+                factor = rows[j][i] / rows[i][i]
+                rows[j] = [a - factor * b for a, b in zip(rows[j], rows[i])]
+    return [sum(rows[k][4] / rows[k][k] * p[k] for k in range(4)) for p in powers]
+
 def jitter(file, seconds):
-    """Places of an edge pattern in a zoom, frame by frame, against a straight line: rms in pixels."""
+    """Places of an edge in a zoom, frame by frame, against a smooth curve: rms in pixels."""
     raw = subprocess.run(["ffmpeg", "-hide_banner", "-loglevel", "error", "-i", file, "-vf", "crop=iw:2:0:ih/2,format=gray",
                           "-t", str(seconds), "-f", "rawvideo", "-"], check=True, capture_output=True).stdout
     width = 1080
     rows = [raw[n * width * 2:n * width * 2 + width] for n in range(len(raw) // (width * 2))]
+    low, high = (statistics.median(end(row) for row in rows) for end in (min, max))
     places = []
     for row in rows:
-        half = row[width // 2:]
-        low, high = min(half), max(half)
-        places.append(sum((high - value) / max(high - low, 1) for value in half))
-    count = len(places)
-    xs = range(count)
-    mx, my = (count - 1) / 2, sum(places) / count
-    slope = sum((x - mx) * (y - my) for x, y in zip(xs, places)) / sum((x - mx) ** 2 for x in xs)
-    return (sum((y - my - slope * (x - mx)) ** 2 for x, y in zip(xs, places)) / count) ** 0.5
+        crossing = next(x for x in range(width) if row[x] > (low + high) / 2)
+        left = max(crossing - 64, 0)
+        near = row[left:crossing + 64]
+        places.append(left + sum((high - value) / (high - low) for value in near))
+    return (sum((place - line) ** 2 for place, line in zip(places, smooth(places))) / len(places)) ** 0.5
 
 peers = {}
 if os.path.exists(f"{cache}/venv/bin/python"):

@@ -72,7 +72,11 @@ impl Picture {
         let rgba = match info.color_type {
             png::ColorType::Rgba => raw.to_vec(),
             png::ColorType::Rgb => {
-                raw.chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect()
+                let mut rgba = vec![255; raw.len() / 3 * 4];
+                for (to, from) in rgba.chunks_exact_mut(4).zip(raw.chunks_exact(3)) {
+                    to[..3].copy_from_slice(from);
+                }
+                rgba
             }
             png::ColorType::Grayscale => raw.iter().flat_map(|g| [*g, *g, *g, 255]).collect(),
             png::ColorType::GrayscaleAlpha => {
@@ -101,23 +105,31 @@ impl Picture {
     pub(crate) fn to_frame(&self) -> Frame {
         let mut frame = Frame::black(self.width & !1, self.height & !1);
         let (width, half) = (frame.width, frame.width / 2);
-        for (row, pixels) in self.rgba.chunks_exact(self.width * 4).take(frame.height).enumerate() {
-            let over_black = |p: &[u8]| {
-                let alpha = f32::from(p[3]) / 255.0;
-                [f32::from(p[0]) * alpha, f32::from(p[1]) * alpha, f32::from(p[2]) * alpha]
-            };
-            for (column, pixel) in pixels.chunks_exact(4).take(width).enumerate() {
-                let [y, u, v] = yuv(over_black(pixel));
-                frame.y[row * width + column] = y.round() as u8;
-                let at = row / 2 * half + column / 2;
-                // Four pixels share one sample: each adds its quarter, rounded in turn.
-                let quarter = |sum: u8, value: f32, seen: usize| {
-                    let seen = seen as f32;
-                    ((f32::from(sum) * seen + value) / (seen + 1.0)).round() as u8
-                };
-                let seen = row % 2 * 2 + column % 2;
-                frame.u[at] = quarter(frame.u[at], u, seen);
-                frame.v[at] = quarter(frame.v[at], v, seen);
+        if half == 0 {
+            return frame;
+        }
+        let over_black = |p: &[u8]| -> [i32; 3] {
+            let alpha = i32::from(p[3]);
+            [0, 1, 2].map(|part| (i32::from(p[part]) * alpha + 127) / 255)
+        };
+        // shares of 65,536
+        let share = |[r, g, b]: [i32; 3], [kr, kg, kb]: [i32; 3]| r * kr + g * kg + b * kb;
+        let rows = self.rgba.chunks_exact(self.width * 8).zip(frame.y.chunks_exact_mut(width * 2));
+        let chroma = frame.u.chunks_exact_mut(half).zip(frame.v.chunks_exact_mut(half));
+        for ((pixels, lumas), (us, vs)) in rows.zip(chroma) {
+            for (column, (u, v)) in us.iter_mut().zip(vs).enumerate() {
+                // four pixels share one sample
+                let mut sum = [0; 3];
+                for place in [0, 1, self.width, self.width + 1] {
+                    let pixel = over_black(&pixels[(column * 2 + place) * 4..][..4]);
+                    let row = place / self.width * width + place % self.width;
+                    let luma = share(pixel, [11_966, 40_254, 4_064]) + (16 << 16) + (1 << 15);
+                    lumas[column * 2 + row] = (luma >> 16) as u8;
+                    sum = [0, 1, 2].map(|part| sum[part] + pixel[part]);
+                }
+                let middle = (128 << 18) + (1 << 17);
+                *u = ((share(sum, [-6_596, -22_188, 28_784]) + middle) >> 18) as u8;
+                *v = ((share(sum, [28_784, -26_145, -2_639]) + middle) >> 18) as u8;
             }
         }
         frame
@@ -227,6 +239,21 @@ mod tests {
         assert_eq!((white.y[5], white.u[1], white.v[1]), (235, 128, 128));
         assert_eq!(Rgb::try_from("#0a0B0c".to_owned()).unwrap().to_string(), "#0a0b0c");
         assert!(Rgb::try_from("red".to_owned()).is_err());
+    }
+
+    #[test]
+    fn four_pixels_share_a_colour_and_odd_edges_are_left_out() {
+        let pixels = [[255, 0, 0, 255], [0, 0, 255, 255], [9; 4], [255, 0, 0, 255], [0; 4], [9; 4]];
+        let picture = Picture { width: 3, height: 2, rgba: pixels.concat() };
+        let frame = picture.to_frame();
+        assert_eq!((frame.width, frame.height), (2, 2));
+        assert_eq!(frame.y, [63, 32, 63, 16]);
+        let mean = |part: usize| {
+            let all = [[255.0, 0.0, 0.0], [0.0, 0.0, 255.0], [255.0, 0.0, 0.0], [0.0; 3]];
+            (all.iter().map(|rgb| yuv(*rgb)[part]).sum::<f32>() / 4.0).round() as u8
+        };
+        assert_eq!((frame.u[0], frame.v[0]), (mean(1), mean(2)));
+        assert_eq!(Picture { width: 1, height: 3, rgba: vec![7; 12] }.to_frame().width, 0);
     }
 
     #[test]

@@ -8,10 +8,12 @@ pub mod caption;
 mod clip;
 mod encoder;
 mod finish;
+pub mod fit;
 mod frame;
 mod motion;
 mod overlay;
 mod raster;
+mod sampler;
 pub mod segment;
 mod soundtrack;
 

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::frame::Frame;
+use super::sampler::{ROW, Sampler, Taps};
 
 /// How much larger than the canvas a still is decoded, so that a move has room.
 pub(crate) const ROOM: f64 = 1.15;
@@ -57,32 +58,32 @@ impl Motion {
     }
 }
 
-/// Where one line of samples comes from: an index and the weight of the next, of 256.
-struct Taps(Vec<(u32, u16)>);
-
-impl Taps {
-    /// `count` samples, `step` apart, of `length` source samples, from `start`.
-    fn fill(&mut self, count: usize, start: f64, step: f64, length: usize) {
-        self.0.clear();
-        let last = (length.max(2) - 2) as f64;
-        self.0.extend((0..count).map(|n| {
-            let at = (start + (n as f64 + 0.5) * step - 0.5).clamp(0.0, last + 1.0);
-            let whole = at.floor().min(last);
-            (whole as u32, ((at - whole) * 256.0).round() as u16)
-        }));
-    }
+/// Where `count` samples, `step` apart, of `length` source samples come from, the first from `start`: for
+/// each an index, and how far (0 to 1) it is to the next.
+fn places(
+    count: usize,
+    start: f64,
+    step: f64,
+    length: usize,
+) -> impl Iterator<Item = (usize, f64)> {
+    let last = (length.max(2) - 2) as f64;
+    (0..count).map(move |n| {
+        let at = (start + (n as f64 + 0.5) * step - 0.5).clamp(0.0, last + 1.0);
+        let whole = at.floor().min(last);
+        (whole as usize, at - whole)
+    })
 }
 
 /// Draws views of stills; its buffers are used again.
 pub(crate) struct Camera {
+    sampler: Sampler,
     across: Taps,
-    down: Taps,
-    line: Vec<u16>,
+    line: Vec<i16>,
 }
 
 impl Camera {
     pub(crate) fn new() -> Self {
-        Self { across: Taps(Vec::new()), down: Taps(Vec::new()), line: Vec::new() }
+        Self { sampler: Sampler::detect(), across: Taps::default(), line: Vec::new() }
     }
 
     /// The view of `still` at `part` (0 to 1) of the way.
@@ -97,29 +98,32 @@ impl Camera {
             into.planes_mut().into_iter().zip(still.planes()).enumerate()
         {
             let scale = if index == 0 { 1.0 } else { 0.5 };
-            let rows = to.len() / to_width;
-            self.across.fill(to_width, left * scale, step.0, from_width);
-            self.down.fill(rows, top * scale, step.1, from.len() / from_width);
-            self.plane(from, from_width, to, to_width);
+            self.across.clear();
+            for (left, part) in places(to_width, left * scale, step.0, from_width) {
+                self.across.push(left, part);
+            }
+            let rows = places(to.len() / to_width, top * scale, step.1, from.len() / from_width);
+            self.plane(from, from_width, to, to_width, rows);
         }
     }
 
-    fn plane(&mut self, from: &[u8], from_width: usize, to: &mut [u8], to_width: usize) {
+    fn plane(
+        &mut self,
+        from: &[u8],
+        from_width: usize,
+        to: &mut [u8],
+        to_width: usize,
+        rows: impl Iterator<Item = (usize, f64)>,
+    ) {
         self.line.resize(from_width, 0);
-        for (row, (top, weight)) in to.chunks_exact_mut(to_width).zip(&self.down.0) {
-            let at = *top as usize * from_width;
+        let used = self.across.used();
+        for (row, (top, part)) in to.chunks_exact_mut(to_width).zip(rows) {
+            let at = top * from_width;
             let (upper, lower) = from[at..at + 2 * from_width].split_at(from_width);
-            let keep = 256 - weight;
-            for ((line, upper), lower) in self.line.iter_mut().zip(upper).zip(lower) {
-                *line = u16::from(*upper) * keep + u16::from(*lower) * weight;
-            }
-            let line = &self.line[..];
-            for (pixel, (left, weight)) in row.iter_mut().zip(&self.across.0) {
-                let left = *left as usize;
-                let (a, b) = (u32::from(line[left]), u32::from(line[left + 1]));
-                let weight = u32::from(*weight);
-                *pixel = ((a * (256 - weight) + b * weight + 32_768) >> 16) as u8;
-            }
+            let weight = (part * f64::from(ROW)).round() as u32;
+            let line = &mut self.line[used.clone()];
+            self.sampler.down(&upper[used.clone()], &lower[used.clone()], weight, line);
+            self.sampler.along(&self.line, &self.across, row);
         }
     }
 }
