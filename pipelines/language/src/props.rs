@@ -26,6 +26,29 @@ pub(crate) fn ascii_len(bytes: &[u8]) -> usize {
     whole + rest.iter().position(|b| !b.is_ascii()).unwrap_or(rest.len())
 }
 
+/// Appends a text in lower case, as [`char::to_lowercase`] has it.
+pub(crate) fn push_lower(text: &str, out: &mut String) {
+    if text.is_ascii() {
+        let from = out.len();
+        out.push_str(text);
+        out[from..].make_ascii_lowercase();
+        return;
+    }
+    text.chars().for_each(|c| push_small(c, out));
+}
+
+/// Appends one character in lower case.
+#[inline]
+pub(crate) fn push_small(c: char, out: &mut String) {
+    if c.is_ascii() {
+        out.push(c.to_ascii_lowercase());
+    } else if props(c).small() {
+        out.push(c);
+    } else {
+        out.extend(c.to_lowercase());
+    }
+}
+
 /// The answers about one character, packed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Props(u32);
@@ -39,6 +62,8 @@ const ALPHABETIC: u32 = 1 << 24;
 const NUMERIC: u32 = 1 << 25;
 const UPPER: u32 = 1 << 26;
 const MARK: u32 = 1 << 27;
+/// In lower case it is what it is.
+const SMALL: u32 = 1 << 28;
 
 type Block = [Props; 256];
 /// Up to U+1FFFF; what lies beyond is rare and worked out each time.
@@ -81,7 +106,8 @@ impl Props {
                 | bit(c.is_alphabetic(), ALPHABETIC)
                 | bit(c.is_numeric(), NUMERIC)
                 | bit(c.is_uppercase(), UPPER)
-                | bit(unicode_normalization::char::is_combining_mark(c), MARK),
+                | bit(unicode_normalization::char::is_combining_mark(c), MARK)
+                | bit(c.to_lowercase().eq([c]), SMALL),
         )
     }
 
@@ -126,6 +152,12 @@ impl Props {
         self.0 & UPPER != 0
     }
 
+    /// Whether lower case leaves it as it is.
+    #[inline]
+    pub(crate) fn small(self) -> bool {
+        self.0 & SMALL != 0
+    }
+
     /// Whether it is a combining mark.
     #[inline]
     pub(crate) fn mark(self) -> bool {
@@ -155,6 +187,7 @@ mod tests {
             assert_eq!(fast.alphabetic(), c.is_alphabetic(), "{:x}", c as u32);
             assert_eq!(fast.numeric(), c.is_numeric(), "{:x}", c as u32);
             assert_eq!(fast.upper(), c.is_uppercase(), "{:x}", c as u32);
+            assert_eq!(fast.small(), c.to_lowercase().eq([c]), "{:x}", c as u32);
         }
     }
 }

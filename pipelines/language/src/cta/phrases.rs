@@ -82,11 +82,11 @@ impl Phrases {
                 let range = word.start..word.start + phrase.len();
                 // Most phrases that begin alike differ where they end.
                 let last = text.as_bytes().get(range.end - 1)?;
-                if !last.eq_ignore_ascii_case(phrase.as_bytes().last()?) {
+                if last.is_ascii() && !last.eq_ignore_ascii_case(phrase.as_bytes().last()?) {
                     return None;
                 }
                 let here = text.get(range.clone())?;
-                let same = here.eq_ignore_ascii_case(phrase) && whole(text, &range);
+                let same = alike(here, phrase) && whole(text, &range);
                 same.then_some((range, how))
             });
             let Some((mut range, how)) = longest else { continue };
@@ -97,6 +97,12 @@ impl Phrases {
         }
         found
     }
+}
+
+/// Whether a text is the phrase, in capitals or not, in every script that has them.
+fn alike(here: &str, phrase: &str) -> bool {
+    here.eq_ignore_ascii_case(phrase)
+        || (!phrase.is_ascii() && here.chars().flat_map(char::to_lowercase).eq(phrase.chars()))
 }
 
 /// Whether no word goes on before or after the range.

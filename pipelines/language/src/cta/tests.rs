@@ -29,6 +29,8 @@ fn imperatives_call_in_many_languages() {
         ("Yuk order, klik link di bio", vec![Kind::Shop, Kind::LinkBio]),
         ("ถูกมาก กดตะกร้าเลย", vec![Kind::Shop]),
         ("Sign up today", vec![Kind::Signup]),
+        ("Ссылка в профиле. ПОДПИШИСЬ", vec![Kind::LinkBio, Kind::Follow]),
+        ("लिंक बायो में है, अभी खरीदें", vec![Kind::LinkBio, Kind::Shop]),
     ] {
         assert_eq!(kinds(text), want, "{text}");
     }

@@ -104,8 +104,30 @@ pub fn is_alphabetic(c: char) -> bool {
     props(c).alphabetic()
 }
 
+/// The same as [`char::is_alphanumeric`], sooner.
+#[must_use]
+#[inline]
+pub fn is_alphanumeric(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_alphanumeric();
+    }
+    let props = props(c);
+    props.alphabetic() || props.numeric()
+}
+
+/// The same as [`char::is_numeric`], sooner.
+#[must_use]
+#[inline]
+pub fn is_numeric(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_digit();
+    }
+    props(c).numeric()
+}
+
 /// A letter or a combining mark; letter-like symbols (Ⓐ, 🅰) and letter numbers (Ⅷ) are neither.
 #[must_use]
+#[inline]
 pub fn is_letter_or_mark(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphabetic();
@@ -118,6 +140,7 @@ pub fn is_letter_or_mark(c: char) -> bool {
 /// A character of a hashtag: letter, mark, decimal digit, underscore, or one of the joiners and
 /// middle dots that words of some scripts need.
 #[must_use]
+#[inline]
 pub fn is_tag_char(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_alphanumeric() || c == '_';

@@ -1,6 +1,7 @@
 //! Phrases a text might be about, and what is measured of each.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use super::stopwords::Weight;
 use super::tokens::{Ending, Token};
@@ -39,6 +40,17 @@ struct Text<'t> {
 
 /// One occurrence: hash of its words, where it starts, how many words.
 type Place = (u64, u32, u8);
+
+/// Counts whose logarithms are kept.
+const FEW: usize = 64;
+
+/// The logarithm of a count and one more.
+fn log(count: f32) -> f32 {
+    static LOGS: LazyLock<[f32; FEW]> =
+        LazyLock::new(|| std::array::from_fn(|count| (count as f32).ln_1p()));
+    // Counts are whole numbers.
+    LOGS.get(count as usize).copied().unwrap_or_else(|| count.ln_1p())
+}
 
 /// All candidates of a text's tokens.
 pub(super) fn candidates(tokens: &[Token], english: bool) -> Vec<Candidate> {
@@ -126,8 +138,8 @@ impl<'t> Text<'t> {
             let all = (start..start + n).filter(|i| self.tokens[*i].weight != Weight::None);
             all.map(move |i| f(&self.counts[self.words[i] as usize]))
         };
-        let mean = known(|w| w.count.ln_1p()).sum::<f32>() / n as f32;
-        let least = known(|w| w.count.ln_1p()).fold(f32::MAX, f32::min);
+        let mean = known(|w| log(w.count)).sum::<f32>() / n as f32;
+        let least = known(|w| log(w.count)).fold(f32::MAX, f32::min);
         let company = known(|w| w.company / w.count).sum::<f32>();
         let most = known(|w| w.company).fold(0.0, f32::max);
         let any = |test: fn(&Token) -> bool| f32::from(u8::from(first.iter().any(test)));
@@ -139,7 +151,7 @@ impl<'t> Text<'t> {
         let position = start as f32 / total;
         let letters: f32 = first.iter().map(|t| f32::from(t.length)).sum::<f32>() / n as f32;
         let measures = [
-            count.ln_1p(),
+            log(count),
             (count / total * 100.0).min(5.0),
             position,
             (1.0 + start as f32).ln(),
@@ -157,7 +169,7 @@ impl<'t> Text<'t> {
             mean,
             least,
             company.ln_1p(),
-            most.ln_1p(),
+            log(most),
             letters.min(15.0) / 10.0,
             any(|t| t.weight == Weight::None),
             any(|t| t.weight == Weight::Little),
@@ -176,7 +188,7 @@ impl<'t> Text<'t> {
             flag(start == 0 || first[0].first),
             flag(n > 1) * mean * length,
             n as f32,
-            count.ln_1p() * n as f32,
+            log(count) * n as f32,
         ];
         let range = head.range.start..tail.range.end;
         Candidate { range, measures }

@@ -19,6 +19,8 @@ pub use candidates::MEASURES;
 use stopwords::Stopwords;
 pub(crate) use tokens::is_word;
 
+use crate::props::push_lower;
+
 /// A phrase the text is about.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Keyphrase {
@@ -73,7 +75,8 @@ fn best(
             break;
         }
         let text = on_one_line(&text[candidate.range.clone()]);
-        let lower = text.to_lowercase();
+        let mut lower = String::with_capacity(text.len());
+        push_lower(&text, &mut lower);
         if !known.contains(&lower) {
             known.push(lower);
             chosen.push(Keyphrase { text, score, range: candidate.range.clone() });

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::stopwords::{Stopwords, Weight};
+use crate::entities::chars::{is_alphabetic, is_letter_or_mark, is_numeric};
 use crate::hash::hash;
+use crate::props::{props, push_small};
 
 /// No more words of a text are read; the beginning says what it is about.
 const MOST: usize = 4_096;
@@ -55,7 +57,7 @@ pub(super) enum Ending {
 
 /// The words of a text outside of `skip` (byte ranges in order).
 pub(super) fn tokens(text: &str, skip: &[Range<usize>], stop: &Stopwords) -> Vec<Token> {
-    let mut tokens = Vec::new();
+    let mut tokens = Vec::with_capacity((text.len() / 5 + 1).min(MOST));
     let mut reader = Reader { apart: true, first: true, lower: String::new() };
     let mut skip = skip.iter().filter(|r| r.start < r.end).peekable();
     let mut start: Option<usize> = None;
@@ -123,8 +125,9 @@ impl Reader {
             self.lower.push_str(word);
             self.lower.make_ascii_lowercase();
         } else {
-            let plain = |c: char| if c == '\'' { '’' } else { c };
-            self.lower.extend(word.chars().flat_map(char::to_lowercase).map(plain));
+            for c in word.chars() {
+                push_small(if c == '\'' { '’' } else { c }, &mut self.lower);
+            }
         }
         let lower = without_owner(&self.lower);
         let length = lower.chars().count();
@@ -137,11 +140,11 @@ impl Reader {
         let ascii = word.is_ascii();
         let letters = match ascii {
             true => word.bytes().filter(u8::is_ascii_alphabetic).count(),
-            false => word.chars().filter(|c| c.is_alphabetic()).count(),
+            false => word.chars().filter(|c| is_alphabetic(*c)).count(),
         };
         let digit = match ascii {
             true => word.bytes().any(|b| b.is_ascii_digit()),
-            false => word.chars().any(char::is_numeric),
+            false => word.chars().any(is_numeric),
         };
         let wide = word.chars().next().is_some_and(|c| unspaced(c).is_some());
         if (length < 2 && !wide)
@@ -154,14 +157,14 @@ impl Reader {
         }
         let upper = match ascii {
             true => word.bytes().filter(u8::is_ascii_uppercase).count(),
-            false => word.chars().filter(|c| c.is_uppercase()).count(),
+            false => word.chars().filter(|c| props(*c).upper()).count(),
         };
         out.push(Token {
             stem: hash(singular(lower)),
             weight,
             apart: std::mem::take(&mut self.apart),
             first: std::mem::take(&mut self.first),
-            capital: word.chars().next().is_some_and(char::is_uppercase),
+            capital: word.chars().next().is_some_and(|c| props(c).upper()),
             acronym: letters >= 2 && upper == letters,
             digit,
             number: digit && letters == 0,
@@ -181,7 +184,7 @@ pub(crate) fn is_word(c: char) -> bool {
         | '\u{2190}'..='\u{2bff}'
         | '\u{fe00}'..='\u{fe0f}'
         | '\u{1f000}'..='\u{1faff}' => false,
-        _ => crate::entities::chars::is_letter_or_mark(c) || c.is_numeric(),
+        _ => is_letter_or_mark(c) || is_numeric(c),
     }
 }
 
@@ -191,7 +194,7 @@ fn joins(c: char, next: Option<char>) -> bool {
         && next.is_some_and(|n| match c {
             '.' => n.is_ascii_digit(),
             '&' | '+' => n.is_ascii_uppercase(),
-            _ => n.is_alphabetic(),
+            _ => is_alphabetic(n),
         })
 }
 

@@ -34,31 +34,33 @@ const WORDS: [(&str, &str); 19] = [
         "es",
         "el la los las de que y en un una por para con es su se lo del mi más como pero tu te al \
             está muy este esta todo nos hoy sin hay me día si gracias vida mejor amor nuestro \
-            nuestra son cuando eres ya desde",
+            nuestra son cuando eres ya desde gusta gustó bueno nuevo nueva precio envío aquí también \
+            porque quiero tengo ahora hola bolso síguenos",
     ),
     (
         "pt",
         "o a os as de que e em um uma por para com é não do da dos das no na nos nas se mais como \
             mas seu sua você ao está muito este esta tudo hoje sem meu minha foi são também pra \
-            nosso nossa dia já ele pelo pela gente até amor",
+            nosso nossa dia já ele pelo pela gente até amor gostei isso essa esse preço frete aqui \
+            agora eu tô você bolsa",
     ),
     (
         "fr",
         "le la les de des et en un une pour avec est dans du que qui sur ce pas au vous nous je \
             il elle mon ma plus votre cette tout c'est sont aux par ou notre d'une merci très être \
-            ont son sa ses mes l'amour",
+            ont son sa ses mes l'amour ce cet ces j'ai j'adore aussi chez toujours jamais bonjour prix",
     ),
     (
         "de",
         "der die das und ist ich nicht mit ein eine für von auf den zu im dem sich auch es wir \
             ihr sie an bei aus wie so noch nur einen euch uns mein heute hat sind oder werden jetzt \
-            mehr habe war als dass kann zum zur",
+            mehr habe war als dass kann zum zur leider schön neue neuen diese dieser euer unser bitte",
     ),
     (
         "it",
         "il la le di che e è un una per con non del della in sono ho i gli mi si da dei delle al \
             alla più come ma questo questa tutto nel nella lo anche ci oggi grazie molto buon \
-            nostra nostro hai mio mia se ti perché quando",
+            nostra nostro hai mio mia se ti perché quando piace bello bella nuovo nuova prezzo ciao sempre",
     ),
     (
         "nl",
@@ -347,13 +349,24 @@ fn words_of(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Which bytes of ASCII are inside a word.
+const INSIDE: [bool; 128] = {
+    let mut table = [false; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphabetic() || byte as u8 == b'\'';
+        byte += 1;
+    }
+    table
+};
+
 /// Where the next character stands that is inside a word, or outside.
 fn next(text: &str, from: usize, inside: bool) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = from;
     while let Some(byte) = bytes.get(at) {
-        if byte.is_ascii() {
-            if (byte.is_ascii_alphabetic() || *byte == b'\'') == inside {
+        if let Some(is_inside) = INSIDE.get(usize::from(*byte)) {
+            if *is_inside == inside {
                 return Some(at);
             }
             at += 1;

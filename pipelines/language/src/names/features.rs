@@ -4,6 +4,8 @@
 use std::ops::Range;
 
 use super::tokens::{Kind, Token};
+use crate::entities::chars::{is_alphabetic, is_numeric};
+use crate::props::props;
 use crate::words::{SEED, step};
 
 /// Longest beginning or end of a word that is seen on its own, in characters.
@@ -100,7 +102,10 @@ fn see(written: &str, kind: Kind) -> Seen {
     }
     let (mut word, mut shape, mut last) = (SEED, SEED, '\0');
     for c in written.chars().take(LONGEST) {
-        word = c.to_lowercase().fold(word, step);
+        word = match c.is_ascii() {
+            true => step(word, c.to_ascii_lowercase()),
+            false => c.to_lowercase().fold(word, step),
+        };
         let class = class(c);
         if class != last {
             shape = step(shape, class);
@@ -111,11 +116,11 @@ fn see(written: &str, kind: Kind) -> Seen {
 }
 
 fn class(c: char) -> char {
-    if c.is_uppercase() {
+    if props(c).upper() {
         'X'
-    } else if c.is_alphabetic() {
+    } else if is_alphabetic(c) {
         'x'
-    } else if c.is_numeric() {
+    } else if is_numeric(c) {
         'd'
     } else if c.is_ascii() {
         c
@@ -129,7 +134,7 @@ fn manner(text: &str, tokens: &[Token]) -> u32 {
     let (mut words, mut capital, mut shouted) = (0, 0, 0);
     for token in tokens.iter().filter(|t| t.kind == Kind::Word) {
         let mut chars = text[token.range.clone()].chars();
-        let upper = chars.next().is_some_and(char::is_uppercase);
+        let upper = chars.next().is_some_and(|c| props(c).upper());
         words += 1;
         capital += u32::from(upper);
         shouted += u32::from(upper && chars.all(|c| !c.is_lowercase()));

@@ -3,6 +3,9 @@
 
 use std::ops::Range;
 
+use crate::entities::chars::{is_alphanumeric, is_letter_or_mark};
+use crate::props::props;
+
 /// No more of a text is read: a post names what it is about early.
 const MOST: usize = 2_048;
 
@@ -29,7 +32,7 @@ pub(super) fn runs(text: &str, tokens: &[Token]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for (i, token) in tokens.iter().enumerate() {
         let first = text[token.range.clone()].chars().next();
-        if token.kind != Kind::Word || !first.is_some_and(char::is_uppercase) {
+        if token.kind != Kind::Word || !first.is_some_and(|c| props(c).upper()) {
             continue;
         }
         let end = tokens.len().min(i + 2);
@@ -66,12 +69,12 @@ fn token(rest: &str, first: char, length: usize) -> (Kind, usize) {
         return (Kind::Link, rest.find(char::is_whitespace).unwrap_or(rest.len()));
     }
     if matches!(first, '@' | '#') {
-        let name = |c: char| c.is_alphanumeric() || c == '_';
+        let name = |c: char| is_alphanumeric(c) || c == '_';
         let end = rest[length..].find(|c| !name(c)).map_or(rest.len(), |n| n + length);
         let kind = if first == '@' { Kind::Handle } else { Kind::Tag };
         return if end > length { (kind, end) } else { (Kind::Sign, length) };
     }
-    if !first.is_alphanumeric() {
+    if !is_alphanumeric(first) {
         return (Kind::Sign, length);
     }
     let end = word(rest);
@@ -86,18 +89,13 @@ fn word(rest: &str) -> usize {
     let mut chars = rest.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
         let joins = matches!(c, '.' | '-' | '&' | '_')
-            && chars.peek().is_some_and(|(_, next)| next.is_alphanumeric());
-        if !joins && !c.is_alphanumeric() && !is_mark(c) {
+            && chars.peek().is_some_and(|(_, next)| is_alphanumeric(*next));
+        if !joins && !is_alphanumeric(c) && !is_letter_or_mark(c) {
             break;
         }
         end = at + c.len_utf8();
     }
     end
-}
-
-/// Marks on letters of the scripts that need them.
-fn is_mark(c: char) -> bool {
-    crate::entities::chars::is_letter_or_mark(c)
 }
 
 /// Invisible signs between parts of an emoji.

@@ -230,8 +230,7 @@ const LOWER_CODES: &str = "usd eur gbp jpy cny inr aud nzd chf hkd sgd myr thb i
                            nok dkk pln czk huf rub cad kwd lbp egp qar sar ngn kes ghs twd uah kzt byn isk \
                            pkr bdt lkr php ron bgn ils clp jod omr bhd gel mnt";
 /// Codes that are English words in capitals too often to stand before a small number.
-const WORDY_CODES: &str =
-    "ALL TOP TRY CUP MAD PEN BAM BOB COP MOP ANG SOS MUR LAK STD CAD GEL SAR STN";
+const WORDY_CODES: &str = "ALL TOP TRY CUP MAD PEN BAM BOB COP MOP ANG SOS MUR LAK STD GEL STN";
 
 static LEXICON: LazyLock<Lexicon> = LazyLock::new(Lexicon::load);
 

@@ -272,7 +272,9 @@ impl Scan<'_, '_> {
                 return Some(Role::Was);
             }
         }
-        for at in self.after(price, ceiling, 2) {
+        // "only £15 rrp £60": what leads to the next price says nothing of this one.
+        let leads = |at: usize| at + 1 == ceiling && ceiling < self.tokens.len();
+        for at in self.after(price, ceiling, 2).filter(|at| !leads(*at)) {
             let text = self.text(at);
             if matches!(
                 text,
@@ -295,6 +297,11 @@ impl Scan<'_, '_> {
                 && (a.target == b.target || a.target.is_none() || b.target.is_none());
             let between = a.to..b.from;
             let arrow = between.len() <= 4 && between.clone().any(|at| self.is_arrow(at));
+            // "~$60~ $30", as chats strike out.
+            let struck = between.len() == 1
+                && self.mark(a.to, &['~'])
+                && a.from > 0
+                && self.mark(a.from - 1, &['~']);
             let soft = between.len() <= 6
                 && between.clone().any(|at| {
                     has_cue(&self.tokens[at], Cue::Soft) || has_cue(&self.tokens[at], Cue::Now)
@@ -310,6 +317,7 @@ impl Scan<'_, '_> {
                 && matches!(self.text(a.from - 1), "from" | "de" | "von" | "da");
             if falling
                 && (arrow
+                    || struck
                     || soft
                     || from_to
                     || discounted

@@ -1,8 +1,6 @@
 //! The prose of a caption: without signs of tags and names, links, emoji and line breaks.
 
-use std::borrow::Cow;
-
-use crate::entities::chars::is_emoji_part;
+use crate::entities::chars::{is_alphanumeric, is_emoji_part};
 use crate::entities::{Found, Kind};
 
 /// A caption taken apart.
@@ -58,7 +56,7 @@ pub fn clean(text: &str, found: &[Found]) -> Clean {
 
 /// Whether words of the same line stand before and after an entity.
 fn inside(text: &str, found: &[Found], i: usize) -> bool {
-    let words = |piece: &str| piece.chars().any(char::is_alphanumeric);
+    let words = |piece: &str| piece.chars().any(is_alphanumeric);
     let after = found.get(i + 1).map_or(text.len(), |f| f.range.start);
     let start = i.checked_sub(1).and_then(|b| found.get(b)).map_or(0, |f| f.range.end);
     let (Some(before), Some(next)) =
@@ -76,38 +74,43 @@ fn inside(text: &str, found: &[Found], i: usize) -> bool {
 /// One line without emoji, signs of tags and names, and rows of dots.
 pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for piece in text.split(|c: char| c.is_whitespace() || c.is_control()) {
-        let word = shown(piece);
-        if word.is_empty() || word.contains("://") {
-            continue;
-        }
-        let said = word.chars().any(char::is_alphanumeric);
-        if !said
-            && (out.is_empty()
-                || word.chars().all(|c| matches!(c, '.' | '-' | '_' | '•' | '·' | '*' | '~' | '=')))
-        {
-            continue;
-        }
-        if !out.is_empty() {
+    for piece in text.split(is_gap).filter(|piece| !piece.is_empty()) {
+        let before = out.len();
+        if before > 0 {
             out.push(' ');
         }
-        out.push_str(&word);
+        let from = out.len();
+        show(piece, &mut out);
+        let word = &out[from..];
+        let link = || word.as_bytes().contains(&b':') && word.contains("://");
+        let says_nothing =
+            || !word.chars().any(is_alphanumeric) && (from == 0 || word.chars().all(is_rule));
+        if word.is_empty() || link() || says_nothing() {
+            out.truncate(before);
+        }
     }
     out
 }
 
-/// A word without emoji, invisible signs and signs of tags and names.
-fn shown(piece: &str) -> Cow<'_, str> {
+/// White space and control characters.
+fn is_gap(c: char) -> bool {
+    if c.is_ascii() { c <= ' ' || c == '\u{7f}' } else { c.is_whitespace() || c.is_control() }
+}
+
+/// Rows of these are drawn as lines.
+fn is_rule(c: char) -> bool {
+    matches!(c, '.' | '-' | '_' | '•' | '·' | '*' | '~' | '=')
+}
+
+/// Appends a word without emoji, invisible signs and signs of tags and names.
+fn show(piece: &str, out: &mut String) {
     if piece.is_ascii() && memchr::memchr2(b'#', b'@', piece.as_bytes()).is_none() {
-        return Cow::Borrowed(piece);
+        return out.push_str(piece);
     }
-    let mut word = String::with_capacity(piece.len());
-    let sign = |c: &char| {
-        matches!(c, '#' | '＃' | '@' | '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{fffd}')
-    };
-    let kept = |c: &char| c.is_ascii() || c.is_alphanumeric() || !is_emoji_part(*c);
-    word.extend(piece.chars().filter(|c| !sign(c)).filter(kept));
-    Cow::Owned(word)
+    let sign =
+        |c: char| matches!(c, '#' | '＃' | '@' | '\u{200b}'..='\u{200f}' | '\u{feff}' | '\u{fffd}');
+    let kept = |c: &char| !sign(*c) && (c.is_ascii() || !is_emoji_part(*c) || is_alphanumeric(*c));
+    out.extend(piece.chars().filter(kept));
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 mod clean;
 mod width;
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -13,9 +15,11 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use crate::entities::Found;
+use crate::entities::chars::is_alphanumeric;
 use crate::hash::hash;
 use crate::keyphrases::{Keyphrase, is_word};
 use crate::prices::Price;
+use crate::props::push_lower;
 use crate::taxonomy::Category;
 
 pub use clean::{Clean, clean};
@@ -71,7 +75,11 @@ pub struct Material<'a> {
 pub fn describe(material: &Material<'_>) -> Seo {
     let clean = clean(material.text, material.found);
     let given = material.title.map(clean::plain).filter(|t| !t.is_empty());
-    let source = if clean.prose.is_empty() { clean.tags.join(" ") } else { clean.prose.clone() };
+    let source = if clean.prose.is_empty() {
+        Cow::Owned(clean.tags.join(" "))
+    } else {
+        Cow::Borrowed(clean.prose.as_str())
+    };
     let title =
         width::cut(given.as_deref().unwrap_or_else(|| headline(&source)), TITLE, width::TITLE);
     let description = description(&title, &source, &clean);
@@ -138,16 +146,15 @@ fn without_repeats(text: &str) -> String {
     let mut words: Vec<u64> = Vec::new();
     let mut seen: Vec<[u64; 3]> = Vec::new();
     let (mut lower, mut fresh) = (String::new(), Vec::new());
-    // Longer than any description: what follows is cut anyway.
+    let mut shown = 0;
     for piece in text.split(' ').take(80) {
+        // Longer than any description: what follows is cut anyway.
+        if shown > DESCRIPTION + 1 {
+            break;
+        }
         let from = words.len();
         lower.clear();
-        if piece.is_ascii() {
-            lower.push_str(piece);
-            lower.make_ascii_lowercase();
-        } else {
-            lower.push_str(&piece.to_lowercase());
-        }
+        push_lower(piece, &mut lower);
         // As the readers of search engines part words: marks of vowels end one.
         let inner = |c: char| c == '_' || is_sound(c);
         words.extend(lower.split(|c| !inner(c)).filter(|w| !w.is_empty()).map(hash));
@@ -164,6 +171,7 @@ fn without_repeats(text: &str) -> String {
         if !out.is_empty() {
             out.push(' ');
         }
+        shown += 1 + piece.chars().count();
         out.push_str(piece);
     }
     out
@@ -188,45 +196,46 @@ fn bare(text: &str) -> String {
 fn keywords(material: &Material<'_>, clean: &Clean, title: &str) -> Vec<String> {
     let mut keywords: Vec<String> = Vec::new();
     let mut seen: Vec<String> = Vec::new();
-    let mut add = |text: &str, keywords: &mut Vec<String>, most: usize| {
-        if keywords.len() >= most || text.chars().count() > 60 {
-            return;
-        }
-        let key = bare(text);
-        if !key.is_empty() && !seen.contains(&key) {
-            seen.push(key);
+    let mut add = |text: &str, key: &str, keywords: &mut Vec<String>, most: usize| {
+        let fits = keywords.len() < most && text.chars().count() <= 60;
+        if fits && !key.is_empty() && !seen.iter().any(|s| s == key) {
+            seen.push(key.to_owned());
             keywords.push(text.to_owned());
         }
     };
+    let keys: Vec<String> = material.phrases.iter().map(|p| bare(&p.text)).collect();
+    let phrases = || material.phrases.iter().zip(&keys).map(|(p, k)| (p.text.as_str(), k.as_str()));
     // One phrase of the title comes first: what the page is found by must stand in it.
     let shown = bare(title);
-    let within = |k: &&Keyphrase| {
-        let key = bare(&k.text);
-        !key.is_empty() && shown.contains(&key)
-    };
-    let words = || title.split_whitespace().filter(|w| w.chars().any(char::is_alphanumeric));
-    match material.phrases.iter().find(within) {
-        Some(phrase) => add(&phrase.text, &mut keywords, 1),
+    let words = || title.split_whitespace().filter(|w| w.chars().any(is_alphanumeric));
+    match phrases().find(|(_, key)| !key.is_empty() && shown.contains(key)) {
+        Some((text, key)) => add(text, key, &mut keywords, 1),
         None => {
-            let longest = words().max_by_key(|w| w.chars().count());
-            longest.into_iter().for_each(|w| add(trimmed(w), &mut keywords, 1));
+            let longest = words().max_by_key(|w| w.chars().count()).map(trimmed);
+            longest.into_iter().for_each(|w| add(w, &bare(w), &mut keywords, 1));
         }
     }
-    material.phrases.iter().take(6).for_each(|p| add(&p.text, &mut keywords, 6));
-    clean.tags.iter().for_each(|t| add(t, &mut keywords, MOST_KEYWORDS));
-    material.phrases.iter().for_each(|p| add(&p.text, &mut keywords, MOST_KEYWORDS));
+    phrases().take(6).for_each(|(text, key)| add(text, key, &mut keywords, 6));
+    for tag in &clean.tags {
+        if keywords.len() < MOST_KEYWORDS {
+            add(tag, &bare(tag), &mut keywords, MOST_KEYWORDS);
+        }
+    }
+    phrases().for_each(|(text, key)| add(text, key, &mut keywords, MOST_KEYWORDS));
     if keywords.len() < FEWEST_KEYWORDS {
         let all = clean.prose.split_whitespace().map(trimmed);
         let mut rest: Vec<&str> = all.filter(|w| w.chars().count() > 1).collect();
         rest.sort_by_key(|w| std::cmp::Reverse(w.chars().count()));
-        rest.iter().for_each(|w| add(w, &mut keywords, FEWEST_KEYWORDS));
-        clean.names.iter().for_each(|n| add(n, &mut keywords, FEWEST_KEYWORDS));
+        let names = clean.names.iter().map(String::as_str);
+        rest.into_iter()
+            .chain(names)
+            .for_each(|w| add(w, &bare(w), &mut keywords, FEWEST_KEYWORDS));
     }
     keywords
 }
 
 fn trimmed(word: &str) -> &str {
-    word.trim_matches(|c: char| !c.is_alphanumeric() && !is_combining_mark(c))
+    word.trim_matches(|c: char| !is_alphanumeric(c) && !is_combining_mark(c))
 }
 
 /// Words in lower case with hyphens; accents are left out, other scripts stay.
@@ -243,7 +252,7 @@ fn joined(letters: impl Iterator<Item = char>) -> String {
         if slug.len() > 70 {
             break;
         }
-        if c.is_alphanumeric() || (is_combining_mark(c) && !('\u{300}'..='\u{36f}').contains(&c)) {
+        if is_alphanumeric(c) || (is_combining_mark(c) && !('\u{300}'..='\u{36f}').contains(&c)) {
             slug.push(c);
         } else if !is_combining_mark(c)
             && c != '\''

@@ -1,7 +1,8 @@
 //! The platform's form of a tag, and tags that do harm.
 
-use crate::entities::chars::{is_emoji_part, is_letter_or_mark};
+use crate::entities::chars::{is_emoji_part, is_letter_or_mark, is_numeric};
 use crate::platform::{Platform, Rules};
+use crate::props::push_small;
 
 /// Tags that platforms hide and no shop stands beside, in comparable form. Chosen by hand; a
 /// tenant adds its own by the deny list.
@@ -63,21 +64,26 @@ pub(super) fn key(words: &str) -> String {
         key.extend(kept.map(|b| char::from(b.to_ascii_lowercase())));
         return key;
     }
-    let kept =
-        words.chars().filter(|c| is_letter_or_mark(*c) || c.is_numeric() || is_emoji_part(*c));
-    kept.flat_map(char::to_lowercase).collect()
+    let mut key = String::with_capacity(words.len());
+    for c in words.chars() {
+        if is_letter_or_mark(c) || is_numeric(c) || is_emoji_part(c) {
+            push_small(c, &mut key);
+        }
+    }
+    key
 }
 
 /// Whether a tag never comes out.
 pub(super) fn is_banned(key: &str) -> bool {
-    BANNED.contains(&key) || SPAM.contains(&key)
+    let named = |list: &[&str]| list.iter().any(|one| one.len() == key.len() && *one == key);
+    key.is_ascii() && (named(&BANNED) || named(&SPAM))
 }
 
 /// What is left of the score of a tag that says little.
 pub(super) fn weight(key: &str) -> f32 {
     match key.chars().count() {
         0..=1 => 0.3,
-        _ if key.chars().all(char::is_numeric) => 0.3,
+        _ if key.chars().all(is_numeric) => 0.3,
         25.. => 0.6,
         _ => 1.0,
     }
@@ -104,8 +110,10 @@ impl Form {
 
     /// The tag of some words; nothing where they make none.
     pub(super) fn spell(&self, words: &str) -> Option<String> {
-        let parts =
-            || words.split(|c: char| c.is_whitespace() || c == '-').filter(|p| !p.is_empty());
+        let parts = || {
+            let gap = |c: char| c == '-' || c.is_whitespace();
+            words.split(gap).filter(|p| !p.is_empty())
+        };
         let several = parts().count();
         if several > MOST_WORDS {
             return None;
@@ -114,7 +122,7 @@ impl Form {
         for part in parts() {
             let kept = |c: &char| {
                 is_letter_or_mark(*c)
-                    || c.is_numeric()
+                    || is_numeric(*c)
                     || *c == '_'
                     || (self.emoji && is_emoji_part(*c))
             };
@@ -130,16 +138,16 @@ impl Form {
                 }
                 tag.extend(letters);
             } else {
-                tag.extend(letters.flat_map(char::to_lowercase));
+                letters.for_each(|c| push_small(c, &mut tag));
             }
         }
         let alive = |c: char| {
             is_letter_or_mark(c)
-                || (self.digits && c.is_numeric())
+                || (self.digits && is_numeric(c))
                 || (self.emoji && is_emoji_part(c))
         };
-        let fits = tag.chars().any(alive) && tag.chars().count() <= LONGEST;
-        fits.then_some(tag)
+        let short = tag.len() <= LONGEST || tag.chars().count() <= LONGEST;
+        (short && tag.chars().any(alive)).then_some(tag)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod history;
 mod phrase;
 mod usual;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use schemars::JsonSchema;
@@ -25,10 +26,11 @@ use crate::language;
 use crate::names::{self, Name};
 use crate::platform::{Platform, Rules};
 use crate::prices::{self, Hints};
-use crate::products;
+use crate::products::{self, Product};
 use crate::seo::{self, Material, Seo};
 use crate::taxonomy::{Categories, Category, Taxonomy, content, shopify};
 use crate::trends::{Trend, Trends};
+use crate::words::{outside, words};
 
 /// A post to be tagged and what is known about it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,7 +82,7 @@ pub struct Tag {
     /// 0 to 1.
     pub score: f32,
     /// What it stands on.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
 }
 
 /// Everything told of a post.
@@ -125,15 +127,23 @@ pub fn generate(post: &Post<'_>, context: &Context<'_>) -> Tagging {
         keyphrases::extract_both(post.text, &skip, &language, PHRASES, phrase::likely);
     let names = if language == "en" { names::find_capitals(post.text) } else { Vec::new() };
     let (categories, thing) = categories(post, &found, context);
+    let words = outside(&words(post.text), &skip);
     let prices = if categories.shopify.is_empty() || !post.text.bytes().any(|b| b.is_ascii_digit())
     {
         Vec::new()
     } else {
         let hints = Hints { language: Some(&language), country: post.country, excluded: &skip };
-        prices::find(post.text, &hints).prices
+        prices::find_in(post.text, &words, &hints).prices
     };
+    let products = products::find_in(post.text, words, &found, &products::Hints::default());
     let mut notes = Vec::new();
-    let read = Read { found: &found, phrases: &phrases, names: &names, thing: thing.as_deref() };
+    let read = Read {
+        found: &found,
+        phrases: &phrases,
+        names: &names,
+        products: &products,
+        thing: thing.as_deref(),
+    };
     let tags = tags(post, &read, &categories, context, &mut notes);
     let seo = seo::describe(&Material {
         title: post.title,
@@ -162,7 +172,7 @@ pub fn suggest(
     let mut pool = Pool::new(&form, &Context { deny, ..Context::default() });
     pool.tags = tagging.tags.drain(..).map(|tag| (key(&tag.tag), tag)).collect();
     for (rank, tag) in words.iter().enumerate() {
-        pool.add(tag, 0.6 - 0.01 * rank.min(30) as f32, || reason.to_owned());
+        pool.add(tag, 0.6 - 0.01 * rank.min(30) as f32, || Cow::Owned(reason.to_owned()));
     }
     let refused = pool.refused;
     tagging.tags = pool.best(most);
@@ -235,6 +245,7 @@ struct Read<'r> {
     /// By how likely they are tags.
     phrases: &'r [Keyphrase],
     names: &'r [Name],
+    products: &'r [Product],
     /// What the likeliest product is called.
     thing: Option<&'r str>,
 }
@@ -247,62 +258,61 @@ fn tags(
     context: &Context<'_>,
     notes: &mut Vec<String>,
 ) -> Vec<Tag> {
-    let Read { found, phrases, names, thing } = *read;
+    let Read { found, phrases, names, products, thing } = *read;
     let form = Form::of(post.platform);
     let mut pool = Pool::new(&form, context);
     for tag in context.allow {
-        pool.add(tag, 1.0, || "allow list".to_owned());
+        pool.add(tag, 1.0, || "allow list".into());
     }
     for one in found.iter().filter(|f| f.kind == Kind::Hashtag) {
-        pool.add(&post.text[one.value.clone()], 0.9, || "hashtag of the post".to_owned());
+        pool.add(&post.text[one.value.clone()], 0.9, || "hashtag of the post".into());
     }
     // What the tenant's own posts say goes before what texts in general say.
     let learned = if context.history.is_some() { 0.25 } else { 1.0 };
     if let Some(history) = context.history {
         let query = Query { text: post.text, account: post.account };
         for told in history.suggest(&query, 40) {
-            pool.add(&told.tag, told.score, || told.reason.to_owned());
+            pool.add(&told.tag, told.score, || told.reason.into());
         }
     }
-    for product in products::find(post.text, found, &products::Hints::default()) {
+    for product in products {
         let Some(brand) = &product.brand else { continue };
-        pool.add(brand, learned * 0.5, || "brand named in the text".to_owned());
+        pool.add(brand, learned * 0.5, || "brand named in the text".into());
         if let Some(name) = &product.name {
-            pool.add(&format!("{brand} {name}"), learned * 0.15, || {
-                "product named in the text".to_owned()
-            });
-            pool.add(name, learned * 0.15, || "product named in the text".to_owned());
+            let named = || "product named in the text".into();
+            pool.add(&format!("{brand} {name}"), learned * 0.15, named);
+            pool.add(name, learned * 0.15, named);
         }
         if thing == Some("Handbags") {
             pool.add(&format!("{brand} bag"), learned * 0.16, || {
-                format!("brand and kind, {brand} bag")
+                format!("brand and kind, {brand} bag").into()
             });
         }
     }
     for one in found.iter().filter(|f| f.kind == Kind::Mention) {
-        pool.add(&post.text[one.value.clone()], 0.12, || "account named in the text".to_owned());
+        pool.add(&post.text[one.value.clone()], 0.12, || "account named in the text".into());
     }
     for phrase in phrases {
-        pool.add(&phrase.text, learned * phrase.score, || "phrase of the text".to_owned());
+        pool.add(&phrase.text, learned * phrase.score, || "phrase of the text".into());
     }
     for name in names.iter().filter(|n| n.confidence >= SURE_NAME) {
-        let named = || format!("{} named in the text", name.kind.word());
+        let named = || format!("{} named in the text", name.kind.word()).into();
         pool.add(&post.text[name.range.clone()], learned * NAMED * name.confidence, named);
     }
     if let Some(thing) = thing {
         let sure = categories.shopify.first().map_or(0.0, |c| c.confidence);
-        pool.add(thing, learned * 0.05 * sure, || format!("product category {thing}"));
+        pool.add(thing, learned * 0.05 * sure, || format!("product category {thing}").into());
     }
     for category in &categories.content {
         let usual = usual::of_category(&category.path);
         for (rank, tag) in usual.enumerate() {
             let score = learned * 0.08 * category.confidence * (1.0 - 0.1 * rank as f32);
-            pool.add(tag, score, || format!("usual for {}", category.path));
+            pool.add(tag, score, || format!("usual for {}", category.path).into());
         }
     }
     for (rank, tag) in usual::of_platform(post.platform).iter().enumerate() {
         let score = learned * (0.14 - 0.02 * rank as f32);
-        pool.add(tag, score, || "usual on the platform".to_owned());
+        pool.add(tag, score, || "usual on the platform".into());
     }
     if pool.refused > 0 {
         notes.push(format!("tags: {} left out (banned, spam or on the deny list)", pool.refused));
@@ -330,7 +340,7 @@ impl<'f> Pool<'f> {
         Self { form, deny, tags: Vec::new(), refused: 0 }
     }
 
-    fn add(&mut self, words: &str, score: f32, reason: impl FnOnce() -> String) {
+    fn add(&mut self, words: &str, score: f32, reason: impl FnOnce() -> Cow<'static, str>) {
         let key = key(words);
         let score = score.clamp(0.0, 1.0);
         if key.is_empty() || self.tags.len() >= 512 {

@@ -6,6 +6,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::Category;
 use crate::keyphrases::is_word;
+use crate::props::push_lower;
 
 /// The fifteen, as readers of results know them.
 pub const NAMES: [&str; 15] = [
@@ -119,7 +120,9 @@ fn chances(text: &str) -> [f32; 15] {
         while !text.is_char_boundary(cut) {
             cut -= 1;
         }
-        add(compiled, &text[..cut].to_lowercase(), &mut sums);
+        let mut lower = String::with_capacity(cut);
+        push_lower(&text[..cut], &mut lower);
+        add(compiled, &lower, &mut sums);
     }
     let top = sums.iter().copied().fold(0.0, f32::max);
     let odds = sums.map(|s| ((s - top) / SCALE).exp());

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use super::Category;
 use crate::hash::{WordHasher, hash};
 use crate::keyphrases::is_word;
+use crate::props::push_lower;
 
 const CATEGORIES: &str = include_str!("../../data/product_categories.tsv");
 const WORDS: &str = include_str!("../../data/product_words.tsv");
@@ -127,13 +128,16 @@ impl Taxonomy {
     pub fn find(&self, words: &[u64], top: usize) -> Vec<Found> {
         let words = &words[..words.len().min(MOST_WORDS)];
         let mut best: Vec<(u32, f32, usize)> = Vec::new();
+        // Most words of names are not there: one bit of each says so at once.
+        let bits = words.iter().fold(0_u64, |bits, word| bits | 1 << (word >> 58));
+        let stands = |word: &u64| bits >> (word >> 58) & 1 == 1 && words.contains(word);
         for (at, thing) in words.iter().enumerate() {
             let Some(names) = self.by_thing.get(thing) else { continue };
             for name in names.iter().map(|n| &self.names[*n as usize]) {
                 if names.len() > COMMON && name.words.len() == 1 && name.factor < 1.0 {
                     continue;
                 }
-                let there = name.words.iter().filter(|w| words.contains(w)).count();
+                let there = name.words.iter().filter(|w| stands(w)).count();
                 let missing = name.words.len() - there;
                 if missing > 1 || (missing == 1 && name.words.len() < 3) {
                     continue;
@@ -217,7 +221,8 @@ fn sigmoid(x: f32) -> f32 {
 /// The words of a text as the tree looks them up: lower case, plural and singular alike.
 #[must_use]
 pub fn words_of(text: &str) -> Vec<u64> {
-    let lower = text.to_lowercase();
+    let mut lower = String::with_capacity(text.len());
+    push_lower(text, &mut lower);
     lower.split(|c| !is_word(c)).filter(|w| !w.is_empty()).map(word).collect()
 }
 
