@@ -1,6 +1,5 @@
-//! `event.deliver`: one event to one subscriber, retried until it has arrived. The relay of the
-//! engine enqueues these; their ordering key is the subscriber, so it hears of one thing after the
-//! other.
+//! `event.deliver`: events to one subscriber, retried until they have arrived. The relay of the
+//! engine enqueues these; by their ordering key the subscriber hears of one thing after the other.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use flotilla_core::event::{DELIVER, Delivery};
+use flotilla_core::event::{CloudEvent, DELIVER, Delivery};
 use flotilla_core::job::{Job, Policy};
 use flotilla_core::retry::Backoff;
 use flotilla_core::{Handler, JobContext, JobError, Kind, Lane, Timestamp};
@@ -20,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::services::Services;
 use crate::source::LONGEST_HINT;
 
-/// The payload: what to tell whom.
+/// The payload: what to tell whom, in this order.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventDeliver(pub Delivery);
@@ -59,11 +58,13 @@ impl Job for EventDeliver {
 /// The result.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Delivered {
-    /// The id of the event that has arrived.
+    /// The id of the last event that has arrived.
     pub event: String,
+    /// How many have.
+    pub events: usize,
 }
 
-/// Finds the subscriber's sink and hands the event over.
+/// Finds the subscriber's sink and hands the events over.
 #[derive(Debug)]
 pub struct EventHandler {
     sinks: Arc<Sinks>,
@@ -83,15 +84,17 @@ impl EventHandler {
 
 impl Handler<EventDeliver> for EventHandler {
     async fn run(&self, job: EventDeliver, cx: &JobContext) -> Result<Delivered, JobError> {
-        let Delivery { subscriber, event } = job.0;
-        let sink = self.sinks.get(&subscriber).ok_or_else(|| {
+        let events: Vec<&CloudEvent> = job.0.events().collect();
+        let name = &job.0.subscriber;
+        let sink = self.sinks.get(name).ok_or_else(|| {
             JobError::invalid(format!(
-                "no subscriber \"{subscriber}\" in this worker's configuration: add it and replay, \
+                "no subscriber \"{name}\" in this worker's configuration: add it and replay, \
                  or discard this"
             ))
         })?;
-        sink.send(&event, cx.clock.now()).await?;
-        Ok(Delivered { event: event.id })
+        flotilla_events::send_all(sink, &events, cx).await?;
+        let last = events.last().map(|event| event.id.clone());
+        Ok(Delivered { event: last.unwrap_or_default(), events: events.len() })
     }
 }
 

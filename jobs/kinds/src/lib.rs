@@ -13,6 +13,7 @@ mod models;
 mod services;
 mod social_campaign;
 mod social_post;
+mod social_status;
 mod source;
 mod speech_synthesize;
 mod tags_generate;
@@ -38,8 +39,9 @@ pub use models::{GuardedAsk, Models};
 pub use services::{Services, SourceRules};
 pub use social_campaign::{CampaignHandler, CampaignResult, Ended, SocialCampaign, Target};
 pub use social_post::{
-    Content, Fitter, MediaItem, PostHandler, PostResult, ScheduledBy, Social, SocialPost,
+    Content, Films, Fitter, MediaItem, PostHandler, PostResult, ScheduledBy, Social, SocialPost,
 };
+pub use social_status::{STATUS, SocialStatus, StatusHandler, StatusResult};
 pub use source::Source;
 pub use speech_synthesize::{SpeechHandler, SpeechResult, SpeechSynthesize};
 pub use tags_generate::{Label, PastPost, TagsGenerate, TagsHandler, TagsResult, classifier_key};
@@ -65,6 +67,7 @@ pub fn register(registry: &mut Registry, services: &Services) -> Result<(), Regi
     registry.register::<SocialPost, _>(PostHandler::new(services))?;
     let platforms = Arc::clone(&services.social.platforms);
     registry.register::<SocialCampaign, _>(CampaignHandler::new(platforms))?;
+    registry.register::<SocialStatus, _>(StatusHandler)?;
     registry.register::<LinkProcess, _>(LinkHandler)?;
     registry.register::<TokenRefresh, _>(RefreshHandler::new(services))?;
     registry.register::<SpeechSynthesize, _>(SpeechHandler::new(services))?;

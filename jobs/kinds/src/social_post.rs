@@ -4,9 +4,11 @@
 
 mod content;
 mod early;
+mod film;
 mod fit;
 mod when;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ use tokio::sync::Mutex;
 
 pub use content::{Content, MediaItem};
 pub(crate) use early::faults as early_faults;
+pub use film::Films;
 pub use fit::Fitter;
 
 use crate::services::Services;
@@ -175,6 +178,8 @@ pub struct Social {
     pub platforms: Arc<Platforms>,
     /// Bounds of calls.
     pub bounds: Bounds,
+    /// Platforms that tell by themselves what became of a post.
+    pub webhooks: BTreeSet<String>,
 }
 
 /// Checks, waits, publishes.
@@ -191,7 +196,10 @@ impl PostHandler {
     pub fn new(services: &Services) -> Self {
         let media = Media::new(Arc::clone(&services.fetcher), Arc::clone(&services.blobs));
         let accounts = services.vault.clone().map(|vault| Arc::new(vault) as Arc<dyn Accounts>);
+        let films =
+            Films { tools: services.media.tools.clone(), max_bytes: services.sources.max_bytes };
         let fitter = Fitter::new(Arc::clone(&services.blobs), services.images.clone());
+        let fitter = fitter.with_films(films);
         Self::with(services.social.clone(), accounts, media, fitter)
     }
 
@@ -292,6 +300,7 @@ impl Handler<SocialPost> for PostHandler {
             media: &self.media,
             bounds: self.social.bounds,
             judge: client.judge(),
+            webhooks: self.social.webhooks.contains(&job.platform),
             held: Mutex::default(),
         };
         let published = client.publish(&post, &session).await?;

@@ -54,7 +54,7 @@ async fn deliver(to: &str, allow: Option<SocketAddr>) -> Result<(), JobError> {
     let sinks = Sinks([("shop".to_owned(), webhook)].into());
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
     let cx = JobContext::detached(JobId::derived("d"), EventDeliver::KIND, clock, CpuPool::new(1));
-    let job = EventDeliver(Delivery { subscriber: "shop".into(), event: event() });
+    let job = EventDeliver(Delivery::one("shop", event()));
     EventHandler::with(Arc::new(sinks)).run(job, &cx).await.map(|done| {
         assert_eq!(done.event, "j-1-completed");
     })
@@ -120,7 +120,7 @@ async fn addresses_inside_are_refused_unless_they_are_listed() {
 async fn a_subscriber_that_is_not_configured_is_a_dead_letter_that_says_so() {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
     let cx = JobContext::detached(JobId::derived("d"), EventDeliver::KIND, clock, CpuPool::new(1));
-    let job = EventDeliver(Delivery { subscriber: "nobody".into(), event: event() });
+    let job = EventDeliver(Delivery::one("nobody", event()));
     let error = EventHandler::with(Arc::default()).run(job, &cx).await.unwrap_err();
     assert!(matches!(error, JobError::Fail { class: DeadClass::Invalid, .. }));
     assert!(error.text(4096).contains("nobody"));

@@ -123,6 +123,14 @@ impl<'a> Check<'a> {
                 format!("{title} takes at most {} characters; this has {used}", rule.title),
             );
         }
+        let units = given.encode_utf16().count();
+        if self.post.all(Sort::Image) && rule.photo_title > 0 && units > rule.photo_title {
+            let most = rule.photo_title;
+            self.fault(
+                "title",
+                format!("{title} takes {most} UTF-16 units above pictures; this has {units}"),
+            );
+        }
         if given.trim().is_empty() && rule.title_required {
             self.fault("title", format!("{title} needs a title"));
         }
@@ -177,22 +185,6 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn rule(&self, sort: Sort) -> Option<&'a MediaRule> {
-        let spec = self.spec;
-        let usual = match sort {
-            Sort::Image => spec.image.as_ref(),
-            Sort::Video => spec.video.as_ref(),
-            Sort::Document => spec.document.as_ref(),
-            Sort::Audio => spec.audio.as_ref(),
-        };
-        match (self.post.form, sort) {
-            (Form::Reel, Sort::Video) => spec.reel.as_ref().or(usual),
-            (Form::Story, Sort::Video) => spec.story.as_ref().or(usual),
-            // What a story says of length and size is about videos.
-            _ => usual,
-        }
-    }
-
     fn medium(&mut self, field: &str, medium: &Medium) {
         let title = self.title_of();
         let taken = match medium.sort {
@@ -201,11 +193,13 @@ impl<'a> Check<'a> {
             Sort::Document => self.can(Capability::Document),
             Sort::Audio => self.can(Capability::Audio),
         };
-        let Some(rule) = self.rule(medium.sort).filter(|_| taken) else {
+        let rule = rule(self.spec, self.post.form, medium.sort);
+        let Some(rule) = rule.filter(|_| taken) else {
             let sort = format!("{:?}", medium.sort).to_lowercase();
             return self.fault(field, format!("{title} takes no {sort} in a post"));
         };
-        let hint = if medium.sort == Sort::Image { " (\"fit\": true makes it fit)" } else { "" };
+        let may = matches!(medium.sort, Sort::Image | Sort::Video);
+        let hint = if may { " (\"fit\": true makes it fit)" } else { "" };
         for message in misfits(rule, medium) {
             self.fault(field, format!("{title} {message}{hint}"));
         }
@@ -251,7 +245,10 @@ impl<'a> Check<'a> {
         if self.spec.name == "whatsapp" && post.to.as_deref().is_none_or(|to| !is_phone(to)) {
             self.fault("to", "WhatsApp needs the phone number it goes to, as in +4915112345678");
         }
-        let tags: usize = post.tags.iter().map(|tag| tag.chars().count() + 1).sum();
+        // A comma between two of them, and quotes around one of several words.
+        let quotes = |tag: &&String| if tag.contains(' ') { 2 } else { 0 };
+        let tags: usize = post.tags.iter().map(|tag| tag.chars().count() + quotes(&tag)).sum();
+        let tags = tags + post.tags.len().saturating_sub(1);
         if self.spec.text.tags > 0 && tags > self.spec.text.tags {
             let most = self.spec.text.tags;
             self.fault(
@@ -259,6 +256,23 @@ impl<'a> Check<'a> {
                 format!("{title} takes {most} characters of tags; these have {tags}"),
             );
         }
+    }
+}
+
+/// The bounds of a medium of that sort in a post of that form; `None`: the platform takes none.
+#[must_use]
+pub fn rule(spec: &Spec, form: Form, sort: Sort) -> Option<&MediaRule> {
+    let usual = match sort {
+        Sort::Image => spec.image.as_ref(),
+        Sort::Video => spec.video.as_ref(),
+        Sort::Document => spec.document.as_ref(),
+        Sort::Audio => spec.audio.as_ref(),
+    };
+    match (form, sort) {
+        (Form::Reel, Sort::Video) => spec.reel.as_ref().or(usual),
+        (Form::Story, Sort::Video) => spec.story.as_ref().or(usual),
+        // What a story says of length and size is about videos.
+        _ => usual,
     }
 }
 
@@ -324,11 +338,44 @@ pub fn misfits(rule: &MediaRule, medium: &Medium) -> Vec<String> {
             found.push(format!("takes at least {} s; this plays {seconds} s", rule.min_seconds));
         }
     }
+    if let Some(fps) = facts.fps {
+        if rule.max_fps > 0.0 && fps > rule.max_fps + 0.01 {
+            found.push(format!(
+                "takes at most {} pictures a second; this has {fps:.2}",
+                rule.max_fps
+            ));
+        }
+        if fps < rule.min_fps - 0.05 {
+            found.push(format!(
+                "takes at least {} pictures a second; this has {fps:.2}",
+                rule.min_fps
+            ));
+        }
+    }
+    if let Some(codec) = facts.codec.as_ref().filter(|_| !rule.codecs.is_empty())
+        && !rule.codecs.contains(codec)
+    {
+        found.push(format!("takes videos coded as {}; this is {codec}", rule.codecs.join(", ")));
+    }
+    if let (Some(bytes), Some(seconds)) = (facts.bytes, facts.seconds.filter(|s| *s > 0.0)) {
+        let rate = (bytes as f64 * 8.0 / seconds) as u64;
+        if rule.max_bitrate > 0 && rate > rule.max_bitrate {
+            found
+                .push(format!("takes at most {} bits a second; this has {rate}", rule.max_bitrate));
+        }
+    }
     if let (Some(width), Some(height)) = (facts.width, facts.height) {
         let pixels = u64::from(width) * u64::from(height);
         if width < rule.min_width || height < rule.min_height {
             let (w, h) = (rule.min_width, rule.min_height);
             found.push(format!("wants {w} × {h} pixels at least; this has {width} × {height}"));
+        }
+        // Pictures are made smaller there.
+        let over = |side: u32, most: u32| medium.sort == Sort::Video && most > 0 && side > most;
+        if over(width, rule.max_width) || over(height, rule.max_height) {
+            let bound = |most: u32| if most > 0 { most.to_string() } else { "any".to_owned() };
+            let (w, h) = (bound(rule.max_width), bound(rule.max_height));
+            found.push(format!("takes {w} × {h} pixels at most; this has {width} × {height}"));
         }
         if rule.max_pixels > 0 && pixels > rule.max_pixels {
             found.push(format!("takes at most {} pixels; this has {pixels}", rule.max_pixels));

@@ -27,6 +27,7 @@ pub mod session;
 pub mod text;
 pub mod tokens;
 pub mod trouble;
+pub mod webhooks;
 
 mod resolve;
 

@@ -66,7 +66,7 @@ impl Media {
             media_type: media_type(&head).map(str::to_owned),
             width: pixels.and_then(|size| side(size.width)),
             height: pixels.and_then(|size| side(size.height)),
-            seconds: None,
+            ..Facts::default()
         })
     }
 

@@ -121,6 +121,12 @@ pub struct Facts {
     pub height: Option<u32>,
     /// How long it plays.
     pub seconds: Option<f64>,
+    /// Frames per second, where it was looked into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fps: Option<f64>,
+    /// How its pictures are coded, where it was looked into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<String>,
 }
 
 /// What became of a post.

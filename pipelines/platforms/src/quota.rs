@@ -1,15 +1,18 @@
 //! How often a platform may be posted to: exact counts in sliding windows, kept in one cell of the
 //! fleet for each key. The engine's own limits spread starts evenly; a day's quota of posts is
 //! wanted as it comes, and a job that only looks whether its film is ready must not use it up.
+//!
+//! Jobs that find a quota used up are given turns, in a cell beside the count: each wakes up when
+//! something is free for it, instead of all of them for the first that is.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use flotilla_core::cells::{CellWrite, Cells};
-use flotilla_core::clock::{after, before};
+use flotilla_core::clock::{after, before, between};
 use flotilla_core::limit::{LimitKey, Quota, Rule};
 use flotilla_core::queue::QueueError;
-use flotilla_core::{Account, Timestamp};
+use flotilla_core::{Account, JobId, Timestamp};
 use jiff::tz::TimeZone;
 
 use crate::registry::Spec;
@@ -18,6 +21,10 @@ use crate::registry::Spec;
 const MOST: usize = 2000;
 /// How often a cell is tried again when others change it at the same moment.
 const TRIES: u32 = 8;
+/// What is free sooner needs no turn.
+const NEAR: Duration = Duration::from_secs(1);
+/// Who has not called so long after its turn will not.
+const MISSED: Duration = Duration::from_secs(20);
 
 /// Permission for one call: where it is counted, and when it arrives at the latest.
 #[derive(Debug)]
@@ -26,8 +33,8 @@ pub struct Permit {
     latest: Timestamp,
 }
 
-/// Takes one permission to make the call `what`; otherwise the moment to ask again at. Until it is
-/// [settled](settle) it counts as if the call arrived at `latest`.
+/// Takes one permission for `job` to make the call `what`; otherwise the moment to ask again at.
+/// Until it is [settled](settle) it counts as if the call arrived at `latest`.
 ///
 /// # Errors
 /// When the cells cannot be reached.
@@ -35,7 +42,7 @@ pub async fn take(
     cells: &dyn Cells,
     spec: &Spec,
     account: &Account,
-    what: &str,
+    (job, what): (&JobId, &str),
     now: Timestamp,
     latest: Timestamp,
 ) -> Result<Result<Permit, Timestamp>, QueueError> {
@@ -49,8 +56,12 @@ pub async fn take(
         };
         if let Err(until) = count(cells, cell.clone(), &rule, now, latest).await? {
             settle(cells, &permit, None, now).await;
-            return Ok(Err(until));
+            if between(now, until) <= NEAR {
+                return Ok(Err(until));
+            }
+            return Ok(Err(queue(cells, &cell, &rule.quotas, turn_of(job), now).await?));
         }
+        leave(cells, &cell, turn_of(job), now).await?;
         permit.cells.push(cell);
     }
     Ok(Ok(permit))
@@ -70,6 +81,112 @@ pub async fn settle(cells: &dyn Cells, permit: &Permit, at: Option<Timestamp>, n
         };
         let _ = changed(cells, cell, now, change).await;
     }
+}
+
+/// The name under which a job has its turn.
+fn turn_of(job: &JobId) -> u64 {
+    let mut name = [0; 8];
+    name.copy_from_slice(&blake3::hash(job.as_bytes()).as_bytes()[..8]);
+    u64::from_le_bytes(name)
+}
+
+/// Turns of waiting jobs, by the cell of their count.
+fn turns(cell: &str) -> String {
+    format!("turns/{cell}")
+}
+
+/// Gives a job its turn, behind all that wait already; one that comes too early for its own keeps
+/// its place. Gives the moment of it.
+async fn queue(
+    cells: &dyn Cells,
+    cell: &str,
+    quotas: &[Quota],
+    name: u64,
+    now: Timestamp,
+) -> Result<Timestamp, QueueError> {
+    let keys = [cell.to_owned(), turns(cell)];
+    let mut turn = now;
+    for _ in 0..TRIES {
+        let mut read = cells.read(&keys, now).await?.into_iter();
+        let (counted, waiting) = (read.next().flatten(), read.next().flatten());
+        let version = waiting.as_ref().map_or(0, |cell| cell.version);
+        let mut waiting = waiting.map(|cell| decode_turns(&cell.value)).unwrap_or_default();
+        let gone = before(now, MISSED);
+        waiting.retain(|(_, at)| *at > gone);
+        let own = waiting.iter().position(|(whose, _)| *whose == name);
+        let own = own.map(|at| waiting.swap_remove(at).1);
+        let ahead = waiting.iter().map(|(_, at)| *at).filter(|at| own.is_none_or(|own| *at < own));
+        let mut moments = counted.map(|cell| decode(&cell.value)).unwrap_or_default();
+        moments.extend(ahead);
+        moments.sort_unstable();
+        turn = free(&moments, quotas, now);
+        if waiting.len() >= MOST {
+            break; // it wakes up too early rather than not at all
+        }
+        waiting.push((name, turn));
+        let change = CellWrite {
+            key: keys[1].clone(),
+            expect: version,
+            value: Some(encode_turns(&waiting)),
+            expires_at: Some(after(turn, Duration::from_secs(26 * 3600))),
+        };
+        if cells.write(&[change], now).await?.first() == Some(&true) {
+            break;
+        }
+    }
+    Ok(turn)
+}
+
+/// Takes a job's turn away: it has what it waited for.
+async fn leave(cells: &dyn Cells, cell: &str, name: u64, now: Timestamp) -> Result<(), QueueError> {
+    let key = turns(cell);
+    for _ in 0..TRIES {
+        let read = cells.read(std::slice::from_ref(&key), now).await?;
+        let Some(found) = read.into_iter().next().flatten() else { return Ok(()) };
+        let mut waiting = decode_turns(&found.value);
+        let Some(own) = waiting.iter().position(|(whose, _)| *whose == name) else { return Ok(()) };
+        waiting.swap_remove(own);
+        let change = CellWrite {
+            key: key.clone(),
+            expect: found.version,
+            value: (!waiting.is_empty()).then(|| encode_turns(&waiting)),
+            expires_at: found.expires_at,
+        };
+        if cells.write(&[change], now).await?.first() == Some(&true) {
+            return Ok(());
+        }
+    }
+    Ok(()) // it counts for a little longer than it must
+}
+
+/// The first moment at which one more fits between those.
+fn free(moments: &[Timestamp], quotas: &[Quota], now: Timestamp) -> Timestamp {
+    let mut at = now;
+    for _ in 0..MOST {
+        match next(moments, quotas, at) {
+            Some(later) if later > at => at = later,
+            _ => break,
+        }
+    }
+    at
+}
+
+/// A name of eight bytes and a moment of four each.
+fn encode_turns(waiting: &[(u64, Timestamp)]) -> Bytes {
+    let entry = |(name, at): &(u64, Timestamp)| {
+        let seconds = u32::try_from(whole(*at).as_second()).unwrap_or(0);
+        [&name.to_le_bytes()[..], &seconds.to_le_bytes()[..]].concat()
+    };
+    waiting.iter().flat_map(entry).collect()
+}
+
+fn decode_turns(bytes: &[u8]) -> Vec<(u64, Timestamp)> {
+    let entries = bytes.chunks_exact(12).filter_map(|entry| {
+        let name = u64::from_le_bytes(entry[..8].try_into().ok()?);
+        let seconds = u32::from_le_bytes(entry[8..].try_into().ok()?);
+        Some((name, Timestamp::from_second(i64::from(seconds)).ok()?))
+    });
+    entries.collect()
 }
 
 async fn count(
@@ -215,6 +332,37 @@ mod tests {
         let again = Permit { cells: vec!["posts/x".into()], latest: answered };
         settle(&cells, &again, None, answered).await;
         assert_eq!(take(answered).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_when_it_is_its_turn_and_nothing_is_left_unused() {
+        let (cells, clock) = (Scratch::default(), ManualClock::default());
+        let rule = Rule::new("tiktok/*/publish", &["6/min"]).unwrap();
+        let (mut made, mut asked) = (Vec::new(), 0);
+        // Twenty jobs, each of which sleeps until the moment it was told.
+        let mut jobs: Vec<_> = (0..20_u64).map(|name| (clock.now(), name)).collect();
+        while !jobs.is_empty() {
+            jobs.sort_unstable();
+            let (at, name) = jobs.remove(0);
+            clock.advance(between(clock.now(), at));
+            let now = clock.now();
+            asked += 1;
+            if count(&cells, "posts/t".into(), &rule, now, now).await.unwrap().is_ok() {
+                leave(&cells, "posts/t", name, now).await.unwrap();
+                made.push(now);
+            } else {
+                let turn = queue(&cells, "posts/t", &rule.quotas, name, now).await.unwrap();
+                assert!(turn > now, "{turn}");
+                jobs.push((turn, name));
+            }
+        }
+        let minute = Duration::from_secs(60);
+        let fullest = made.iter().map(|from| {
+            made.iter().filter(|at| **at >= *from && **at < after(*from, minute)).count()
+        });
+        assert_eq!(fullest.max(), Some(6));
+        assert_eq!(between(made[0], made[19]), minute * 3, "no minute went unused");
+        assert_eq!(asked, 20 + 14, "each that waited was woken once");
     }
 
     #[tokio::test]

@@ -119,6 +119,16 @@ pub struct MediaRule {
     pub max_width: u32,
     /// Lowest, in pixels.
     pub min_height: u32,
+    /// Highest, in pixels.
+    pub max_height: u32,
+    /// Fewest frames per second.
+    pub min_fps: f64,
+    /// Most frames per second.
+    pub max_fps: f64,
+    /// Most bits per second.
+    pub max_bitrate: u64,
+    /// How its pictures may be coded, as in `h264`.
+    pub codecs: Vec<String>,
     /// Width over height.
     pub aspect: Option<Aspect>,
     /// Most in one post.

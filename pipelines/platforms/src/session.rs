@@ -64,6 +64,8 @@ pub struct Session<'a> {
     pub bounds: Bounds,
     /// What an answer means there.
     pub judge: fn(&Answer) -> Option<Trouble>,
+    /// Whether this platform tells by itself what became of a post.
+    pub webhooks: bool,
     /// The token in use; begin with `None`.
     pub held: Mutex<Option<Credential>>,
 }
@@ -252,6 +254,8 @@ impl Session<'_> {
         let error = match &trouble.class {
             Class::Transient => return CallError::Unsure(Some(trouble), said.into()),
             Class::Later(wait) => JobError::later(said, Some(*wait)),
+            Class::Once(wait) => self.once_more(&trouble.code, said, *wait).await,
+            Class::Growing => JobError::later(said, Some(growing(self.cx.attempt))),
             Class::TooFast { scope, wait } => {
                 // A bare 429 is read as a minute; the platform's own rule is better than that.
                 let read = throttle::read(answer.status, |name| answer.header(name), now)
@@ -279,11 +283,7 @@ impl Session<'_> {
                 JobError::Park { key: self.account.park_key(), reason }
             }
             Class::Rejected | Class::Duplicate(_) => JobError::rejected(said),
-            Class::Restricted => {
-                let until = after(now, self.spec.wait.restricted);
-                self.freeze(Scope::Account, until, &trouble.code, None);
-                JobError::rejected(format!("{said}; its owner should look at the account there"))
-            }
+            Class::Restricted => self.restricted(said),
             Class::Misconfigured => {
                 let until = after(now, MISCONFIGURED);
                 self.freeze(Scope::App, until, &trouble.code, Some(Health::Refused));
@@ -292,6 +292,17 @@ impl Session<'_> {
             }
         };
         CallError::Refused(Some(trouble), error)
+    }
+
+    /// The first refusal of this code is waited out, the next one is believed.
+    async fn once_more(&self, code: &str, said: String, wait: Duration) -> JobError {
+        let now = self.now();
+        let first = self.cx.once(&format!("refused/{code}"), || async { Ok(now) }).await;
+        match first.map(|first| after(first, wait)) {
+            Ok(until) if now < until => JobError::Snooze { until, reason: said },
+            Ok(_) => JobError::rejected(said),
+            Err(error) => error,
+        }
     }
 
     async fn dead_token(&self, said: &str, used: &Credential, now: Timestamp) -> JobError {
@@ -304,6 +315,12 @@ impl Session<'_> {
         }
         self.accounts.refused(&account.tenant, &account.id, used.version, said).await
     }
+}
+
+/// 4^n seconds after n attempts that went before, at most a day.
+fn growing(attempt: u32) -> Duration {
+    let seconds = 4_u64.saturating_pow(attempt.saturating_sub(1)).min(86_400);
+    Duration::from_secs(seconds)
 }
 
 fn why_not_sent(why: crate::FetchError) -> JobError {

@@ -10,6 +10,10 @@ pub enum Class {
     Transient,
     /// Certainly not done; may be done later.
     Later(Duration),
+    /// Certainly not done; worth one more try after so long, and then refused for good.
+    Once(Duration),
+    /// Certainly not done; may be done after 4^n seconds, n being the attempts before this one.
+    Growing,
     /// Called too fast.
     TooFast {
         /// Whose calls.
@@ -81,7 +85,8 @@ impl Trouble {
             403 => Class::NotGranted,
             408 | 425 => Class::Transient,
             429 => Class::TooFast { scope: Scope::Account, wait: None },
-            300..=499 => Class::Rejected,
+            400..=499 => Class::Rejected,
+            // A redirect in the place of an answer says nothing of what was done.
             _ => Class::Transient,
         };
         Self::new(

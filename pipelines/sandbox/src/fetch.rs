@@ -78,7 +78,18 @@ pub(crate) fn deliver(shared: &Shared, reply: &Reply) {
     let Some(url) = world.meta.webhook.clone() else { return };
     let Some(webhook) = world.meta.whatsapp_webhook(id) else { return };
     drop(world);
-    let request = shared.http.post(url).json(&webhook["body"]);
+    let body = webhook["body"].to_string();
+    // Meta signs with the app's secret.
+    let (_, secret) = Platform::WhatsApp.client();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = ring::hmac::sign(&key, body.as_bytes());
+    let signature: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let request = shared
+        .http
+        .post(url)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header("x-hub-signature-256", format!("sha256={signature}"))
+        .body(body);
     tokio::spawn(async move {
         if let Err(error) = request.send().await {
             tracing::warn!(error = %error.without_url(), "a webhook was not taken");

@@ -114,9 +114,11 @@ impl Vault {
     }
 
     /// Writes the record if nobody changed the cell since version `expect` (0: there was none).
+    /// The entry that says when to look at it is there before.
     pub(crate) async fn save(&self, record: &Record, expect: u64) -> Result<bool, VaultError> {
         let key = cell_of(&record.account.tenant, &record.account.id);
-        self.write(key, expect, Some(encode(record)?), None).await
+        let record = Record { indexed: self.index(record).await?, ..record.clone() };
+        self.write(key, expect, Some(encode(&record)?), None).await
     }
 
     pub(crate) async fn write(

@@ -9,6 +9,7 @@
 //! answer in hand is stored as long as nobody stored a newer one, whoever holds the lease by then.
 
 mod cells;
+mod due;
 mod error;
 mod keys;
 mod manage;

@@ -17,7 +17,7 @@ use crate::seal::Key;
 /// A token that holds shorter than this is not handed out.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// Warnings before an end that only the owner can put off.
-const WARNINGS: [Duration; 3] = [days(14), days(7), days(1)];
+pub(crate) const WARNINGS: [Duration; 3] = [days(14), days(7), days(1)];
 /// A renewal that is so late has something in its way.
 pub(crate) const OVERDUE: Duration = Duration::from_secs(3600);
 /// Most notices that wait to be told.
@@ -82,6 +82,9 @@ pub(crate) struct Record {
     /// What nobody was told yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) news: Vec<Notice>,
+    /// Under which second its entry lies that says when to look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) indexed: Option<u64>,
 }
 
 impl Record {
@@ -103,6 +106,7 @@ impl Record {
             warned: None,
             reconnected_at: None,
             news: Vec::new(),
+            indexed: None,
         }
     }
 

@@ -5,19 +5,19 @@ use std::time::Duration;
 use flotilla_core::account::Account;
 use flotilla_core::clock::after;
 use flotilla_core::{JobError, Tenant, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cells::{STOPS, Stop, decode};
+use crate::due::{DUE, Entry, is_of, seconds};
 use crate::error::VaultError;
 use crate::record::{OVERDUE, Record};
 use crate::renew::Need;
 use crate::vault::Vault;
 
+/// Where accounts are.
+const ACCOUNTS: &str = "account/";
 /// Accounts in one look.
 const PAGE: usize = 500;
-/// How long jobs of an account that was connected again are woken once more: one that parked in
-/// the same moment missed the first call.
-const WAKE_AGAIN: Duration = Duration::from_secs(3600);
 
 /// An account whose token is to be renewed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct Due {
 /// What one page of a sweep found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Accounts looked at.
+    /// Accounts looked at: all of them once a day, otherwise those that were due to be.
     pub seen: usize,
     /// Those that fall due before the horizon.
     pub due: Vec<Due>,
@@ -50,7 +50,7 @@ pub struct Swept {
 }
 
 /// An account as lists show it; nothing of it is secret.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Listed {
     /// The account.
     pub account: Account,
@@ -75,7 +75,7 @@ pub struct Listed {
 }
 
 /// A platform that is left alone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopped {
     /// Which.
     pub platform: String,
@@ -89,13 +89,22 @@ pub struct Stopped {
 
 impl Vault {
     /// One page of accounts after `next` of the page before: tells what is untold, warns, and
-    /// names those that fall due within `horizon`.
+    /// names those that fall due within `horizon`. Looks at those alone whose moment it is; at all
+    /// of them once a day.
     ///
     /// # Errors
     /// The store.
     pub async fn sweep(&self, next: Option<&str>, horizon: Duration) -> Result<Swept, VaultError> {
+        let all = match next {
+            Some(next) => next.starts_with(ACCOUNTS),
+            None => !self.is_whole().await?,
+        };
+        if all { self.sweep_all(next, horizon).await } else { self.sweep_due(next, horizon).await }
+    }
+
+    async fn sweep_all(&self, next: Option<&str>, horizon: Duration) -> Result<Swept, VaultError> {
         let now = self.now();
-        let found = self.cells().list("account/", next, PAGE, now).await?;
+        let found = self.cells().list(ACCOUNTS, next, PAGE, now).await?;
         let mut swept = Swept { seen: found.len(), ..Swept::default() };
         if found.len() == PAGE {
             swept.next = found.last().map(|(cell, _)| cell.clone());
@@ -104,6 +113,42 @@ impl Vault {
             // One cell that cannot be read must not keep the others from being renewed.
             match decode::<Record>(&cell, &value) {
                 Ok(record) => self.sweep_one(&record, horizon, now, &mut swept).await?,
+                Err(error) => tracing::error!(%error, "an account is passed over"),
+            }
+        }
+        if swept.next.is_none() {
+            self.whole().await?;
+        }
+        Ok(swept)
+    }
+
+    async fn sweep_due(&self, next: Option<&str>, horizon: Duration) -> Result<Swept, VaultError> {
+        let now = self.now();
+        let found = self.cells().list(DUE, next, PAGE, now).await?;
+        let last = seconds(after(now, horizon));
+        let full = found.len() == PAGE;
+        let named = found.into_iter().map(|(key, cell)| (Entry::read(&key), key, cell));
+        let due: Vec<_> = named
+            .take_while(|(entry, ..)| entry.as_ref().is_none_or(|entry| entry.at <= last))
+            .collect();
+        let mut swept = Swept { seen: due.len(), ..Swept::default() };
+        if full && due.len() == PAGE {
+            swept.next = due.last().map(|(_, key, _)| key.clone());
+        }
+        let accounts: Vec<_> =
+            due.iter().filter_map(|(entry, ..)| Some(entry.as_ref()?.account.clone())).collect();
+        let mut cells = self.cells().read(&accounts, now).await?.into_iter();
+        for (entry, key, cell) in due {
+            let found = entry.as_ref().and_then(|_| cells.next().flatten());
+            let (Some(entry), Some(found)) = (entry, found) else {
+                self.forget(&key, &cell).await?;
+                continue;
+            };
+            match decode::<Record>(&entry.account, &found) {
+                Ok(record) if is_of(&entry, &record) => {
+                    self.sweep_one(&record, horizon, now, &mut swept).await?;
+                }
+                Ok(_) => self.forget(&key, &cell).await?,
                 Err(error) => tracing::error!(%error, "an account is passed over"),
             }
         }
@@ -131,9 +176,11 @@ impl Vault {
             news |= given.await?.is_some();
             swept.warned += 1;
         }
-        let woken = |at: Timestamp| now < after(at, WAKE_AGAIN);
-        if news || record.reconnected_at.is_some_and(woken) {
+        if news || record.woken_again(now) {
             self.flush(&account.tenant, &account.id).await;
+        } else if record.indexed != record.look_at(&rule, now) {
+            // Written down by an older build, or before something else changed than the record.
+            self.change(&account.tenant, &account.id, |_| Ok(Some(()))).await?;
         }
         let Some(at) = record.due_at(&rule).filter(|at| *at <= after(now, horizon)) else {
             return Ok(());

@@ -6,4 +6,5 @@ mod quota;
 mod stage;
 mod trouble;
 mod types;
+mod webhooks;
 mod words;

@@ -161,6 +161,51 @@ pub(super) fn over(job: &Value) -> bool {
     ["completed", "dead", "cancelled"].iter().any(|state| job["state"] == *state)
 }
 
+/// A database of its own on the server for tests; it goes away by itself.
+#[cfg(feature = "postgres")]
+pub(super) struct Database {
+    server: String,
+    name: String,
+}
+
+#[cfg(feature = "postgres")]
+impl Database {
+    /// `None`, and the test is counted as skipped: there is no server.
+    pub(super) fn new(test: &str, name: &str) -> Option<Self> {
+        let Ok(server) = std::env::var("FLOTILLA_TEST_POSTGRES_URL") else {
+            let reason = "FLOTILLA_TEST_POSTGRES_URL is not set (`make test` starts a server)";
+            crate::support::skipped(test, reason);
+            return None;
+        };
+        let name = format!("flotilla_e2e_{name}_{}", std::process::id());
+        let database = Self { server, name };
+        database.sql(&format!("create database {}", database.name));
+        Some(database)
+    }
+
+    fn sql(&self, text: &str) {
+        let mut psql = std::process::Command::new("psql");
+        let ran = psql.args([&self.server, "-XqAtv", "ON_ERROR_STOP=1", "-c", text]).status();
+        assert!(ran.is_ok_and(|status| status.success()), "{text}");
+    }
+
+    /// A queue in it.
+    pub(super) fn place(&self) -> Place {
+        let (base, _) = self.server.rsplit_once('/').expect("postgres://…/database");
+        let url = format!("queue.url={base}/{}", self.name);
+        let place = Place::new().set("queue.backend=postgres").set(&url);
+        place.ok(&["migrate"]);
+        place
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.sql(&format!("drop database {} with (force)", self.name));
+    }
+}
+
 /// `flotilla sandbox` on a port of its own.
 struct Sandbox {
     process: Child,

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+#[cfg(feature = "postgres")]
+use super::stage::{Database, HASTY};
 use super::stage::{Stage, file};
 
 /// One type of post: the account it goes to, what the sandbox calls it, and the post.
@@ -116,12 +118,24 @@ fn shows(post: &Value) -> BTreeSet<&'static str> {
 
 #[test]
 fn every_type_of_post_of_every_platform_is_published_once_as_it_was_asked_for() {
-    let stage = Stage::new();
+    published_as_asked_for(&Stage::new());
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn every_type_of_post_of_every_platform_is_published_once_on_postgresql() {
+    let name =
+        "social::types::every_type_of_post_of_every_platform_is_published_once_on_postgresql";
+    let Some(database) = Database::new(name, "social_types") else { return };
+    published_as_asked_for(&Stage::with(HASTY, database.place()));
+}
+
+fn published_as_asked_for(stage: &Stage) {
     for (name, platform, facts) in ACCOUNTS {
         stage.connect(name, platform, facts);
     }
     let platforms: BTreeMap<_, _> = ACCOUNTS.iter().map(|(name, of, _)| (*name, *of)).collect();
-    let cases = cases(&stage);
+    let cases = cases(stage);
     let mut payloads = Vec::new();
     let mut shown: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (number, (account, _, post)) in cases.iter().enumerate() {

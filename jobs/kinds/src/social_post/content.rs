@@ -62,8 +62,8 @@ pub struct Content {
     /// Whether it is left to be finished and published by a person there: TikTok's inbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub draft: bool,
-    /// Whether pictures that break a platform's bounds (format, shape, size) are made to fit:
-    /// scaled, padded with white, written anew. Without it they are faults.
+    /// Whether pictures and videos that break a platform's bounds (format, shape, size, length) are
+    /// made to fit: scaled, padded, cut, written anew. Without it they are faults.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fit: bool,
 }

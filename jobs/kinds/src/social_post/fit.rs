@@ -1,5 +1,6 @@
-//! Pictures that break a platform's bounds, made to fit: upright, in a format it takes, scaled,
-//! padded to a shape it takes, and written smaller until they are small enough.
+//! Media that break a platform's bounds, made to fit. Pictures: upright, in a format it takes,
+//! scaled, padded to a shape it takes, and written smaller until they are small enough. Videos:
+//! see `film`.
 
 use std::sync::Arc;
 
@@ -9,28 +10,31 @@ use flotilla_core::{JobContext, JobError};
 use flotilla_images::{
     Encoded, Fit, ImageError, Limits, Output, OutputFormat, Request, thumbnails,
 };
-use flotilla_platforms::post::{Facts, Medium, Post};
+use flotilla_platforms::post::{Facts, Form, Medium, Post};
 use flotilla_platforms::rules::MediaRule;
 use flotilla_platforms::{Media, Origin, Sort, Spec, check};
 use serde::{Deserialize, Serialize};
+
+use super::film::{Films, Looked};
 
 /// Longest side of what is written, where the platform names none.
 const LONGEST: u32 = 4096;
 /// Qualities that are tried, and which part of the sides each has.
 const TRIES: [(u8, f64); 6] = [(88, 1.0), (78, 1.0), (65, 1.0), (65, 0.75), (55, 0.5), (50, 0.3)];
 
-/// Makes pictures fit.
+/// Makes media fit.
 #[derive(Clone, Debug)]
 pub struct Fitter {
     blobs: Arc<dyn Blobs>,
     limits: Limits,
+    films: Option<Films>,
 }
 
-/// A picture that was made to fit.
+/// A medium that was made to fit.
 #[derive(Debug, Serialize, Deserialize)]
-struct Fitted {
-    key: BlobKey,
-    facts: Facts,
+pub(super) struct Fitted {
+    pub(super) key: BlobKey,
+    pub(super) facts: Facts,
 }
 
 /// What a picture has to become.
@@ -46,10 +50,16 @@ impl Fitter {
     /// Keeps what it makes in these blobs.
     #[must_use]
     pub fn new(blobs: Arc<dyn Blobs>, limits: Limits) -> Self {
-        Self { blobs, limits }
+        Self { blobs, limits, films: None }
     }
 
-    /// Puts pictures that fit in the place of those that do not; says what it did.
+    /// The same, which also looks into videos.
+    #[must_use]
+    pub fn with_films(self, films: Films) -> Self {
+        Self { films: Some(films), ..self }
+    }
+
+    /// Puts media that fit in the place of those that do not; says what it did.
     pub(super) async fn fit(
         &self,
         post: &mut Post,
@@ -58,27 +68,58 @@ impl Fitter {
         cx: &JobContext,
     ) -> Result<Vec<String>, JobError> {
         let mut notes = Vec::new();
-        let Some(rule) = &spec.image else { return Ok(notes) };
+        let form = post.form;
         let shown = post.media.iter_mut().enumerate();
         let shown = shown.map(|(index, medium)| (format!("media[{index}]"), medium));
         let thumbnail = post.thumbnail.iter_mut().map(|medium| ("thumbnail".to_owned(), medium));
         for (field, medium) in shown.chain(thumbnail) {
-            if medium.sort != Sort::Image || check::misfits(rule, medium).is_empty() {
-                continue;
-            }
-            let step = format!("fit/{field}");
-            let fitted = cx.once(&step, || self.made(&field, medium, rule, media, cx)).await?;
-            let (width, height) = (fitted.facts.width, fitted.facts.height);
-            notes.push(format!(
-                "post.{field} was made to fit {}: {} × {} pixels",
-                spec.title,
-                width.unwrap_or(0),
-                height.unwrap_or(0)
-            ));
-            medium.origin = Origin::Blob(fitted.key);
-            medium.facts = fitted.facts;
+            let note = match medium.sort {
+                Sort::Image => self.picture(&field, medium, spec, media, cx).await?,
+                Sort::Video => self.film(&field, medium, (spec, form), media, cx).await?,
+                Sort::Document | Sort::Audio => None,
+            };
+            notes.extend(note);
         }
         Ok(notes)
+    }
+
+    async fn picture(
+        &self,
+        field: &str,
+        medium: &mut Medium,
+        spec: &Spec,
+        media: &Media,
+        cx: &JobContext,
+    ) -> Result<Option<String>, JobError> {
+        let rule = spec.image.as_ref().filter(|rule| !check::misfits(rule, medium).is_empty());
+        let Some(rule) = rule else { return Ok(None) };
+        let step = format!("fit/{field}");
+        let fitted = cx.once(&step, || self.made(field, medium, rule, media, cx)).await?;
+        Ok(Some(put(field, medium, fitted, spec)))
+    }
+
+    async fn film(
+        &self,
+        field: &str,
+        medium: &mut Medium,
+        (spec, form): (&Spec, Form),
+        media: &Media,
+        cx: &JobContext,
+    ) -> Result<Option<String>, JobError> {
+        let rule = check::rule(spec, form, Sort::Video);
+        let (Some(rule), Some(films)) = (rule, &self.films) else { return Ok(None) };
+        let step = format!("film/{field}");
+        let fit = || films.fit(field, medium, rule, media, &*self.blobs, cx);
+        Ok(match cx.once(&step, fit).await? {
+            Looked::Fits(facts) => {
+                medium.facts = facts;
+                None
+            }
+            Looked::Made(fitted) => Some(put(field, medium, fitted, spec)),
+            Looked::Unknown(why) => {
+                Some(format!("post.{field} was not looked into and goes out as it is: {why}"))
+            }
+        })
     }
 
     async fn made(
@@ -108,11 +149,26 @@ impl Fitter {
             media_type: Some(made.format.media_type().to_owned()),
             width: Some(made.width),
             height: Some(made.height),
-            seconds: None,
+            ..Facts::default()
         };
         self.blobs.put(&key, Bytes::from(made.bytes), made.format.media_type()).await?;
         Ok(Fitted { key, facts })
     }
+}
+
+/// Puts what was made in the place of what was given; says so.
+fn put(field: &str, medium: &mut Medium, fitted: Fitted, spec: &Spec) -> String {
+    let (width, height) = (fitted.facts.width, fitted.facts.height);
+    let plays = fitted.facts.seconds.map(|seconds| format!(", {seconds:.1} s"));
+    medium.origin = Origin::Blob(fitted.key);
+    medium.facts = fitted.facts;
+    format!(
+        "post.{field} was made to fit {}: {} × {} pixels{}",
+        spec.title,
+        width.unwrap_or(0),
+        height.unwrap_or(0),
+        plays.unwrap_or_default()
+    )
 }
 
 /// Why a picture cannot be made to fit.

@@ -55,7 +55,7 @@ async fn run(payload: serde_json::Value) -> Result<PostResult, String> {
     let blobs: Arc<dyn Blobs> = Arc::new(OnePicture);
     let media = Media::new(fetcher, Arc::clone(&blobs));
     let fitter = Fitter::new(blobs, flotilla_images::Limits::default());
-    let social = Social { platforms, bounds: Bounds::default() };
+    let social = Social { platforms, bounds: Bounds::default(), webhooks: BTreeSet::new() };
     let handler = PostHandler::with(social, None, media, fitter);
     let clock = Arc::new(ManualClock::default());
     let cx = JobContext::detached(JobId::derived("p"), SocialPost::KIND, clock, CpuPool::new(1));

@@ -69,7 +69,7 @@ mod tests {
         (when.at.to_string(), when.note)
     }
 
-    /// PAIN 20, 21, 22: times that shift by the offset of a zone.
+    /// PAIN 20, 21: times that shift by the offset of a zone.
     #[test]
     fn pain_20_a_local_time_is_the_instant_it_names_there() {
         assert_eq!(at("2026-12-24T18:00", "Europe/Berlin").0, "2026-12-24T17:00:00Z");
@@ -90,6 +90,13 @@ mod tests {
         let (fold, note) = at("2026-10-25T02:30", "Europe/Berlin");
         assert_eq!(fold, "2026-10-25T00:30:00Z");
         assert!(note.unwrap().contains("twice: it is published the first time"));
+    }
+
+    /// PAIN 22: a time without an offset was read as one of UTC, and shifted.
+    #[test]
+    fn pain_22_a_time_without_a_zone_is_refused_and_not_guessed() {
+        assert_eq!(read("2026-07-24T18:00", None).unwrap_err().0, "time_zone");
+        assert_eq!(at("2026-07-24T18:00", "Asia/Kolkata").0, "2026-07-24T12:30:00Z");
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Handler<VideoRender> for VideoHandler {
         let encoder = self.encoder(cx, &stop).await?;
 
         let (mut segments, mut results) = (Vec::new(), Vec::new());
-        let mut done = 0;
+        let (mut done, mut last) = (0, None);
         for index in 0..plan.len() {
             let key = segment_key(&cx.tenant, &plan, index, &job, canvas, logo.as_ref(), &encoder)?;
             let say = format!("scene {} of {}", index + 1, plan.len());
@@ -95,8 +95,11 @@ impl Handler<VideoRender> for VideoHandler {
                 Some(bytes) => (bytes, true),
                 None => {
                     let overlay = logo.as_ref().map(|(_, overlay)| Arc::clone(overlay));
-                    let task =
-                        self.task(&plan, index, &job, canvas, overlay, &encoder, cx, &stop).await?;
+                    let before = last.take().filter(|(made, _)| made + 1 == index);
+                    let task = self
+                        .task(&plan, index, before, &job, canvas, overlay, &encoder, cx, &stop)
+                        .await?;
+                    last = Some((index, task.scene.clone()));
                     let bytes =
                         self.render(task, at(0), at(plan[index].frames), say, cx, &stop).await?;
                     self.services.blobs.put(&key, bytes.clone(), "video/mp4").await?;
@@ -323,6 +326,7 @@ impl VideoHandler {
         &self,
         plan: &[Planned<'_>],
         index: usize,
+        before: Option<(usize, Scene)>,
         job: &VideoRender,
         canvas: Canvas,
         logo: Option<Arc<Overlay>>,
@@ -334,7 +338,11 @@ impl VideoHandler {
         let before = match here.transition {
             (_, 0) => None,
             (how, frames) => {
-                let scene = self.scene(&plan[index - 1], canvas, cx, stop).await?;
+                let scene = match before {
+                    // its segment was made just now
+                    Some((_, scene)) => scene,
+                    None => self.scene(&plan[index - 1], canvas, cx, stop).await?,
+                };
                 Some((scene, how, frames))
             }
         };

@@ -65,6 +65,7 @@ pub(crate) fn services(blobs: Arc<Kept>, roots: Vec<PathBuf>) -> Services {
         vault: None,
         sweep: Duration::from_secs(300),
         social: Social {
+            webhooks: Default::default(),
             platforms: Arc::new(Platforms::built_in().unwrap()),
             bounds: Bounds::default(),
         },

@@ -109,8 +109,8 @@ async fn container(
 ) -> Result<Result<String, String>, JobError> {
     let mut children = Vec::new();
     for (index, fields) in plan.children.iter().enumerate() {
-        let id = made(&format!("child/{generation}/{index}"), fields.clone(), ways, at).await?;
-        children.push(id);
+        let id = made(&format!("child/{generation}/{index}"), fields.clone(), ways, at).await;
+        children.push(id.map_err(|error| of_medium(index, error))?);
     }
     for (index, id) in children.iter().enumerate() {
         match ended(&format!("child/{generation}/{index}/ready"), id, ways, at).await? {
@@ -132,6 +132,19 @@ async fn container(
         End::Ready => Ok(Ok(id)),
         End::Again(said) => Ok(Err(said)),
         End::Failed(said) => Err(JobError::rejected(said)),
+    }
+}
+
+/// Says which medium an error is about: the platform does not (PAIN 16).
+fn of_medium(index: usize, error: JobError) -> JobError {
+    let said = format!("media[{index}]: {}", error.text(2000));
+    match error {
+        JobError::Snooze { until, .. } => JobError::Snooze { until, reason: said },
+        JobError::Fail { class, .. } => JobError::Fail { class, source: said.into() },
+        JobError::Retry { after, class, .. } => {
+            JobError::Retry { source: said.into(), after, class }
+        }
+        other => other,
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Platform, id_of, meta, text};
 use crate::http::Answer;
 use crate::post::{Form, Medium, Post, Published, Sort};
-use crate::request::{Auth, Request};
+use crate::request::{Auth, File, Request};
 use crate::session::{Look, Patience, Session};
 use crate::text::same;
 use crate::trouble::{Class, Trouble};
@@ -98,23 +98,41 @@ async fn photo(post: &Post, medium: &Medium, at: &Session<'_>) -> Result<Publish
         let attached = json!({"media_fbid": id}).to_string();
         return feed(post, vec![("attached_media[0]".to_owned(), attached)], at).await;
     }
-    let mut pairs = vec![
-        ("url".to_owned(), at.media.link(&medium.origin).await?),
-        ("message".to_owned(), post.text.clone()),
-    ];
-    pairs.extend(medium.alt.clone().map(|alt| ("alt_text_custom".to_owned(), alt)));
-    made_public(post, Request::post(of_page(at, "photos")).pairs(pairs), "/post_id", at).await
+    let request = shown(medium, &[("message", post.text.as_str())], at).await?;
+    made_public(post, request, "/post_id", at).await
+}
+
+/// The call that hands a photo over: its URL, or the photo itself where it has none.
+async fn shown(
+    medium: &Medium,
+    fields: &[(&str, &str)],
+    at: &Session<'_>,
+) -> Result<Request, JobError> {
+    let mut pairs = fields.to_vec();
+    pairs.extend(medium.alt.as_deref().map(|alt| ("alt_text_custom", alt)));
+    let request = Request::post(of_page(at, "photos"));
+    if let Ok(url) = at.media.link(&medium.origin).await {
+        pairs.push(("url", &url));
+        return Ok(request.form(&pairs));
+    }
+    let media_type = medium.facts.media_type.clone().unwrap_or_else(|| "image/jpeg".to_owned());
+    let file = File {
+        name: "source",
+        file_name: "photo".to_owned(),
+        origin: medium.origin.clone(),
+        from: 0,
+        to: super::size(medium, at).await?,
+        media_type,
+    };
+    Ok(request.multipart(&pairs, file))
 }
 
 /// A photo that nobody sees yet; Facebook keeps it for a day.
 async fn unpublished(step: &str, medium: &Medium, at: &Session<'_>) -> Result<String, JobError> {
     at.cx
         .once(step, || async {
-            let url = at.media.link(&medium.origin).await?;
-            let mut pairs = vec![("url", url.as_str()), ("published", "false")];
-            pairs.extend(medium.alt.as_deref().map(|alt| ("alt_text_custom", alt)));
-            let request = Request::post(of_page(at, "photos")).form(&pairs).what("container");
-            Ok(id_of(&at.json(request).await?, "/id")?)
+            let request = shown(medium, &[("published", "false")], at).await?;
+            Ok(id_of(&at.json(request.what("container")).await?, "/id")?)
         })
         .await
 }

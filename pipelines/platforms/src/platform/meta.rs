@@ -9,6 +9,9 @@ use serde_json::Value;
 use crate::http::Answer;
 use crate::trouble::{Class, Scope, Trouble};
 
+/// A page that could not be looked at may be well a little later.
+const SCRAPE: Duration = Duration::from_secs(60);
+
 /// What an answer of the Graph API means; an `error` counts also with HTTP 200.
 pub(super) fn judge(answer: &Answer) -> Option<Trouble> {
     let body = answer.json();
@@ -19,11 +22,14 @@ pub(super) fn judge(answer: &Answer) -> Option<Trouble> {
     let number = |name: &str| error.get(name).and_then(Value::as_i64).unwrap_or(0);
     let (code, subcode) = (number("code"), number("error_subcode"));
     let transient = error.get("is_transient").and_then(Value::as_bool).unwrap_or(false);
-    let class = by_subcode(code, subcode).or_else(|| by_code(code, subcode, answer)).unwrap_or(
+    let said = message(error);
+    let forbidden = code == 100 && said.contains("No permission to publish");
+    let known = by_subcode(code, subcode).or_else(|| by_code(code, subcode, answer));
+    let class = forbidden.then_some(Class::NotGranted).or(known).unwrap_or(
         if transient || answer.status >= 500 { Class::Transient } else { Class::Rejected },
     );
     let named = if subcode == 0 { code.to_string() } else { format!("{code}/{subcode}") };
-    Some(Trouble::new(class, named, &message(error)))
+    Some(Trouble::new(class, named, &said))
 }
 
 /// What it says for people, else what it says.
@@ -45,7 +51,8 @@ fn by_subcode(code: i64, subcode: i64) -> Option<Class> {
         // Instagram: the way the media took.
         2_207_003 | 2_207_020 | 2_207_032 | 2_207_053 | 2_207_077 | 2_207_082 => Class::Gone,
         2_207_001 => Class::Transient,
-        2_207_006 | 2_207_008 | 2_207_052 => Class::Gone,
+        2_207_006 | 2_207_008 => Class::Gone,
+        2_207_052 => Class::Once(SCRAPE),
         2_207_027 => Class::NotReady,
         2_207_042 => Class::Spent(Scope::Account),
         2_207_050 | 2_207_051 | 4_279_013 => Class::Restricted,
@@ -57,6 +64,7 @@ fn by_subcode(code: i64, subcode: i64) -> Option<Class> {
         1_404_078 => Class::NotGranted,
         1_366_051 | 1_404_082 => Class::Duplicate(None),
         1_363_047 | 1_609_010 => Class::Transient,
+        1_609_005 => Class::Once(SCRAPE),
         1_346_003 | 1_404_102 | 1_366_046 | 1_609_008 | 2_061_006 | 1_349_125 | 2_069_019
         | 1_363_040 | 1_363_127 | 1_363_128 | 1_363_129 => Class::Rejected,
         _ => return None,
@@ -70,16 +78,21 @@ fn by_code(code: i64, subcode: i64, answer: &Answer) -> Option<Class> {
         4 => too_fast(Scope::App),
         3 | 10 | 200..=299 => Class::NotGranted,
         17 | 32 | 341 | 613 | 80_000..=80_014 => too_fast(Scope::Account),
+        // Our app; a version that was switched off.
+        101 | 2635 => Class::Misconfigured,
         33 => Class::Missing,
         100 if subcode == 33 => Class::Missing,
         100 => Class::Rejected,
         102 | 190 => Class::Expired,
         368 => Class::Restricted,
         506 => Class::Duplicate(None),
-        -2 | 24 | 9004 => Class::Gone,
+        -2 | 24 => Class::Gone,
+        9004 => Class::Once(SCRAPE),
         -1 => Class::Transient,
         9007 => Class::NotReady,
-        1_609_005 | 352 | 36_000..=36_004 => Class::Rejected,
+        1_609_005 => Class::Once(SCRAPE),
+        25 => Class::Restricted,
+        352 | 36_000..=36_004 => Class::Rejected,
         _ => return None,
     })
 }
@@ -118,6 +131,10 @@ mod tests {
         assert_eq!(of(9007, 2_207_027), Class::NotReady);
         assert_eq!(of(506, 0), Class::Duplicate(None));
         assert_eq!(of(9, 2_207_042), Class::Spent(Scope::Account));
+        assert_eq!(of(1_609_005, 0), Class::Once(SCRAPE));
+        assert_eq!(of(2635, 0), Class::Misconfigured);
+        let unwanted = json!({"code": 100, "message": "(#100) No permission to publish the video"});
+        assert_eq!(class(400, unwanted), Some(Class::NotGranted));
     }
 
     /// PAIN 6: 80002 comes as HTTP 400.

@@ -2,6 +2,8 @@
 //! two to five, or of a video.
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use flotilla_core::effect::ReadBack;
 use flotilla_core::{JobError, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -74,7 +76,7 @@ fn judge(answer: &Answer) -> Option<Trouble> {
         (403, _) => Class::NotGranted,
         (429, _) => Class::TooFast { scope: Scope::Account, wait: None },
         (400..=499, _) if message.contains("Unable to reach the URL") => {
-            Class::Later(std::time::Duration::from_secs(60))
+            Class::Once(std::time::Duration::from_secs(60))
         }
         (400..=499, _) => Class::Rejected,
         _ => Class::Transient,
@@ -95,17 +97,41 @@ async fn source(post: &Post, at: &Session<'_>) -> Result<Value, JobError> {
             Ok(source)
         }
         [one] => {
-            let url = at.media.link(&one.origin).await?;
-            Ok(json!({"source_type": "image_url", "url": url}))
+            let linked = linkable(std::slice::from_ref(one), at).await;
+            let mut source = image(one, linked, at).await?;
+            source["source_type"] = json!(if linked { "image_url" } else { "image_base64" });
+            Ok(source)
         }
         several => {
+            let linked = linkable(several, at).await;
             let mut items = Vec::new();
             for medium in several {
-                items.push(json!({"url": at.media.link(&medium.origin).await?}));
+                items.push(image(medium, linked, at).await?);
             }
-            Ok(json!({"source_type": "multiple_image_urls", "items": items}))
+            let sort = if linked { "multiple_image_urls" } else { "multiple_image_base64" };
+            Ok(json!({"source_type": sort, "items": items}))
         }
     }
+}
+
+/// Whether Pinterest can fetch all of these itself.
+async fn linkable(media: &[Medium], at: &Session<'_>) -> bool {
+    for medium in media {
+        if at.media.link(&medium.origin).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// A picture by its URL, or itself where it has none.
+async fn image(medium: &Medium, linked: bool, at: &Session<'_>) -> Result<Value, JobError> {
+    if linked {
+        return Ok(json!({"url": at.media.link(&medium.origin).await?}));
+    }
+    let bytes = at.media.read(&medium.origin, 0, super::size(medium, at).await?).await?;
+    let media_type = medium.facts.media_type.as_deref().unwrap_or("image/jpeg");
+    Ok(json!({"content_type": media_type, "data": STANDARD.encode(&bytes)}))
 }
 
 #[derive(Serialize, Deserialize)]

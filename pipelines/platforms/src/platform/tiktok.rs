@@ -37,6 +37,22 @@ enum End {
     Published(Box<Published>),
     /// Definitely failed, and may be begun again.
     Again(String),
+    /// Definitely failed, since the day's posts are made; may be begun again on the next.
+    Tomorrow(String),
+    /// Definitely failed, since the creator took the permission away; may be begun again when the
+    /// account is connected again.
+    Removed(String),
+}
+
+/// What the creator allows.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Creator {
+    /// Who sees the post.
+    level: String,
+    /// What nobody may do with a post of this creator.
+    no_comment: bool,
+    no_duet: bool,
+    no_stitch: bool,
 }
 
 #[async_trait]
@@ -48,30 +64,59 @@ impl Platform for TikTok {
     async fn publish(&self, post: &Post, at: &Session<'_>) -> Result<Published, JobError> {
         at.since().await?;
         // Who finishes it in the application chooses there who sees it.
-        let level = match post.draft {
-            true => String::new(),
-            false => at.cx.once("creator", || creator(post, at)).await?,
+        let creator = match post.draft {
+            true => Creator::default(),
+            false => at.cx.once("creator-info", || creator(post, at)).await?,
         };
-        if post.all(Sort::Image) {
-            return photos(post, &level, at).await;
+        let photos = post.all(Sort::Image);
+        let medium = post.only().filter(|_| !photos);
+        if medium.is_none() && !photos {
+            return Err(JobError::invalid("TikTok takes one video"));
         }
-        let medium = post.only().ok_or_else(|| JobError::invalid("TikTok takes one video"))?;
         let mut why = String::new();
         for generation in 0..GENERATIONS {
-            let begun = begin(generation, post, medium, &level, at).await?;
-            if let Err(reason) = upload(generation, &begun, medium, at).await? {
-                why = reason;
-                continue;
-            }
-            match ended(&format!("status/{generation}"), &begun.publish_id, at).await? {
+            let handed_over = match medium {
+                Some(medium) => film(generation, post, medium, &creator, at).await?,
+                None => Ok(pictures(generation, post, &creator, at).await?),
+            };
+            let publish_id = match handed_over {
+                Ok(publish_id) => publish_id,
+                Err(reason) => {
+                    why = reason;
+                    continue;
+                }
+            };
+            at.expect(&publish_id).await?;
+            match ended(&format!("status/{generation}"), &publish_id, at).await? {
                 End::Published(published) => return Ok(*published),
                 End::Again(reason) => why = reason,
+                End::Tomorrow(reason) => {
+                    at.next_day(&format!("spent/{generation}"), &reason).await?;
+                    why = reason;
+                }
+                End::Removed(reason) => {
+                    at.connected_again(&format!("removed/{generation}"), &reason).await?;
+                    why = reason;
+                }
             }
         }
         Err(JobError::rejected(format!(
-            "TikTok could not use the video, {GENERATIONS} times: {why}"
+            "TikTok could not use the media, {GENERATIONS} times: {why}"
         )))
     }
+}
+
+/// Begins an upload and sends all of it; `Err`: it has to be begun again.
+async fn film(
+    generation: u32,
+    post: &Post,
+    medium: &Medium,
+    creator: &Creator,
+    at: &Session<'_>,
+) -> Result<Result<String, String>, JobError> {
+    let begun = begin(generation, post, medium, creator, at).await?;
+    let sent = upload(generation, &begun, medium, at).await?;
+    Ok(sent.map(|()| begun.publish_id))
 }
 
 /// `{"data":{},"error":{"code":"ok"}}`: the code decides, not the status. The upload host answers
@@ -91,9 +136,9 @@ fn judge(answer: &Answer) -> Option<Trouble> {
         }
         "spam_risk_user_banned_from_posting" | "spam_risk" => Class::Restricted,
         "reached_active_user_cap" => Class::Spent(Scope::App),
-        "unaudited_client_can_only_post_to_private_accounts" | "url_ownership_unverified" => {
-            Class::Misconfigured
-        }
+        "unaudited_client_can_only_post_to_private_accounts"
+        | "url_ownership_unverified"
+        | "unsupported_path" => Class::Misconfigured,
         "rate_limit_exceeded" => Class::TooFast { scope: Scope::Account, wait: None },
         "internal_error" => Class::Transient,
         "" => return Some(Trouble::of_status(answer.status, &answer.body)),
@@ -103,8 +148,8 @@ fn judge(answer: &Answer) -> Option<Trouble> {
     Some(Trouble::new(class, code, message))
 }
 
-/// Asks what the creator allows; gives the privacy level to post with.
-async fn creator(post: &Post, at: &Session<'_>) -> Result<String, JobError> {
+/// Asks what the creator allows.
+async fn creator(post: &Post, at: &Session<'_>) -> Result<Creator, JobError> {
     let request = Request::post("/v2/post/publish/creator_info/query/").json(json!({}));
     let answer = at.json(request.what("read")).await?;
     let wanted = match post.visibility {
@@ -129,16 +174,27 @@ async fn creator(post: &Post, at: &Session<'_>) -> Result<String, JobError> {
             format!("media[0]: the account may post {longest} s of video; this plays {plays} s");
         return Err(JobError::invalid(said));
     }
-    Ok(wanted.to_owned())
+    let flag = |name: &str| {
+        let said = answer.pointer("/data").and_then(|data| data.get(name));
+        said.and_then(Value::as_bool).unwrap_or(false)
+    };
+    Ok(Creator {
+        level: wanted.to_owned(),
+        no_comment: flag("comment_disabled"),
+        no_duet: flag("duet_disabled"),
+        no_stitch: flag("stitch_disabled"),
+    })
 }
 
-fn about(post: &Post, level: &str) -> Value {
+fn about(post: &Post, creator: &Creator) -> Value {
     json!({
         "title": post.text,
-        "privacy_level": level,
-        "disable_duet": false,
-        "disable_comment": false,
-        "disable_stitch": false,
+        "privacy_level": creator.level,
+        "disable_duet": creator.no_duet,
+        "disable_comment": creator.no_comment,
+        "disable_stitch": creator.no_stitch,
+        "brand_content_toggle": false,
+        "brand_organic_toggle": false,
         "is_aigc": post.made_with_ai,
     })
 }
@@ -156,7 +212,7 @@ async fn begin(
     generation: u32,
     post: &Post,
     medium: &Medium,
-    level: &str,
+    creator: &Creator,
     at: &Session<'_>,
 ) -> Result<Begun, JobError> {
     let step = format!("begin/{generation}");
@@ -174,7 +230,7 @@ async fn begin(
         let path = if post.draft {
             "/v2/post/publish/inbox/video/init/"
         } else {
-            body["post_info"] = about(post, level);
+            body["post_info"] = about(post, creator);
             "/v2/post/publish/video/init/"
         };
         let request = Request::post(path).json(body);
@@ -273,7 +329,9 @@ fn failed(reason: &str, at: &Session<'_>) -> Result<Look<End>, JobError> {
     let said = format!("TikTok could not publish it: {reason}");
     match reason {
         "internal" | "video_pull_failed" | "photo_pull_failed" => Ok(Look::Ready(End::Again(said))),
-        "auth_removed" => Err(JobError::Park { key: at.account.park_key(), reason: said }),
+        "spam_risk_too_many_posts" => Ok(Look::Ready(End::Tomorrow(said))),
+        "auth_removed" => Ok(Look::Ready(End::Removed(said))),
+        "spam_risk" | "spam_risk_user_banned_from_posting" => Err(at.restricted(said)),
         _ => Err(JobError::rejected(said)),
     }
 }
@@ -285,10 +343,11 @@ fn published(publish_id: &str, status: &Value, at: &Session<'_>) -> Published {
         None => id.to_string(),
     });
     let name = at.account.extra.get("username").map_or(at.account.name.as_str(), String::as_str);
-    let permalink = id
-        .as_ref()
-        .filter(|_| !name.is_empty())
-        .map(|id| format!("https://www.tiktok.com/@{}/video/{id}", name.trim_start_matches('@')));
+    let permalink = id.as_ref().filter(|_| !name.is_empty()).map(|id| {
+        // Photos are known by the handle they are made under.
+        let sort = if publish_id.starts_with("p_pub") { "photo" } else { "video" };
+        format!("https://www.tiktok.com/@{}/{sort}/{id}", name.trim_start_matches('@'))
+    });
     let mut notes = Vec::new();
     if id.is_none() {
         notes.push("TikTok gives no id before moderation, or for what is not public".to_owned());
@@ -304,7 +363,13 @@ fn published(publish_id: &str, status: &Value, at: &Session<'_>) -> Published {
     }
 }
 
-async fn photos(post: &Post, level: &str, at: &Session<'_>) -> Result<Published, JobError> {
+/// Tells where the photos are; gives the handle of what becomes of them.
+async fn pictures(
+    generation: u32,
+    post: &Post,
+    creator: &Creator,
+    at: &Session<'_>,
+) -> Result<String, JobError> {
     let mut urls = Vec::new();
     for medium in &post.media {
         urls.push(at.media.link(&medium.origin).await?);
@@ -314,9 +379,11 @@ async fn photos(post: &Post, level: &str, at: &Session<'_>) -> Result<Published,
         "description": post.text,
     });
     if !post.draft {
-        about["privacy_level"] = json!(level);
-        about["disable_comment"] = json!(false);
+        about["privacy_level"] = json!(creator.level);
+        about["disable_comment"] = json!(creator.no_comment);
         about["auto_add_music"] = json!(true);
+        about["brand_content_toggle"] = json!(false);
+        about["brand_organic_toggle"] = json!(false);
     }
     let body = json!({
         "media_type": "PHOTO",
@@ -324,14 +391,12 @@ async fn photos(post: &Post, level: &str, at: &Session<'_>) -> Result<Published,
         "post_info": about,
         "source_info": {"source": "PULL_FROM_URL", "photo_images": urls, "photo_cover_index": 0},
     });
-    let effect = at.cx.effect("publish", "", || async {
+    // The first has the name that jobs begun by an older build know it by.
+    let key = if generation == 0 { String::new() } else { generation.to_string() };
+    let effect = at.cx.effect("publish", &key, || async {
         let request = Request::post("/v2/post/publish/content/init/").json(body);
         let answer = at.permitted("publish", at.json(request.what("publish"))).await?;
         Ok(id_of(&answer, "/data/publish_id")?)
     });
-    let publish_id: String = effect.await?;
-    match ended("status", &publish_id, at).await? {
-        End::Published(published) => Ok(*published),
-        End::Again(reason) => Err(JobError::rejected(reason)),
-    }
+    effect.await
 }

@@ -12,7 +12,8 @@ use flotilla_core::{DeadClass, JobError, Secret, Timestamp};
 use super::{CallError, Session};
 use crate::post::Published;
 use crate::quota;
-use crate::trouble::{Class, Trouble};
+use crate::trouble::{Class, Scope, Trouble};
+use crate::webhooks::{self, Heard};
 
 /// A post that was not found is looked for again after this, before it is taken not to be there.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
@@ -60,7 +61,8 @@ impl Session<'_> {
         let refused = |error| CallError::Refused(None, error);
         let (now, cells) = (self.now(), &*self.cx.cells);
         let latest = after(now, self.bounds.call);
-        let permit = quota::take(cells, self.spec, self.account, what, now, latest).await;
+        let permit =
+            quota::take(cells, self.spec, self.account, (&self.cx.id, what), now, latest).await;
         let permit = permit.map_err(|error| refused(JobError::retry(error)))?.map_err(|until| {
             let name = &self.spec.title;
             let reason = format!("{name} allows no more posts before {until}");
@@ -156,6 +158,83 @@ impl Session<'_> {
                 JobError::Fail { class: DeadClass::OutcomeUnknown, source: said.into() }
             }
         })
+    }
+
+    /// Makes ready for what the platform will say of `subject`, where it says anything.
+    ///
+    /// # Errors
+    /// While the cells cannot be reached.
+    pub async fn expect(&self, subject: &str) -> Result<(), JobError> {
+        if !self.webhooks {
+            return Ok(());
+        }
+        let waiting = Heard {
+            job: self.cx.id,
+            tenant: self.account.tenant.clone(),
+            account: self.account.id.clone(),
+            statuses: Vec::new(),
+        };
+        let kept =
+            webhooks::expect(&*self.cx.cells, &self.spec.name, subject, &waiting, self.now());
+        kept.await.map_err(JobError::retry)
+    }
+
+    /// What the platform said of `subject` so far.
+    ///
+    /// # Errors
+    /// While the cells cannot be reached.
+    pub async fn heard(&self, subject: &str) -> Result<Option<Heard>, JobError> {
+        let heard = webhooks::heard(&*self.cx.cells, &self.spec.name, subject, self.now());
+        heard.await.map_err(JobError::retry)
+    }
+
+    /// Whether what began with the step `since` has gone on for as long as the registry waits.
+    ///
+    /// # Errors
+    /// While the ledger cannot be reached.
+    pub async fn waited_enough(&self, since: &str) -> Result<bool, JobError> {
+        let now = self.now();
+        let since = self.cx.once(since, || async { Ok(now) }).await?;
+        Ok(between(since, now) > self.spec.poll.give_up)
+    }
+
+    /// What was handed over has definitely failed since the account has published as much as a
+    /// day allows: waits for the next one.
+    ///
+    /// # Errors
+    /// A snooze until then; while the ledger cannot be reached.
+    pub async fn next_day(&self, step: &str, reason: &str) -> Result<(), JobError> {
+        let now = self.now();
+        let since = self.cx.once(step, || async { Ok(now) }).await?;
+        let until = self.spec.wait.daily.next(since);
+        if now < until {
+            self.freeze(Scope::Account, until, reason, None);
+            return Err(JobError::Snooze { until, reason: reason.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// What was handed over has definitely failed since the owner took our permission away: goes
+    /// on with the tokens of a later connection.
+    ///
+    /// # Errors
+    /// The job is parked until then; while the ledger or the accounts cannot be reached.
+    pub async fn connected_again(&self, step: &str, said: &str) -> Result<(), JobError> {
+        let held = self.credential().await?;
+        let then = self.cx.once(step, || async { Ok(held.version) }).await?;
+        if held.version != then {
+            return Ok(());
+        }
+        let (tenant, id) = (&self.account.tenant, &self.account.id);
+        Err(self.accounts.refused(tenant, id, held.version, said).await)
+    }
+
+    /// The account may not post for a while; the job ends.
+    #[must_use]
+    pub fn restricted(&self, said: String) -> JobError {
+        let until = after(self.now(), self.spec.wait.restricted);
+        self.freeze(Scope::Account, until, &said, None);
+        JobError::rejected(format!("{said}; its owner should look at the account there"))
     }
 
     /// The moment this job began to post, less what clocks may differ: what was there before is

@@ -186,6 +186,7 @@ pub(crate) async fn exchange(
         media: &media,
         bounds: Bounds::default(),
         judge: client.judge(),
+        webhooks: false,
         held: Later::default(),
     };
     let mut result = Err("it does not end".to_owned());

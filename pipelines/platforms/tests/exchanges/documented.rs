@@ -78,6 +78,7 @@ async fn facebook_reel() {
 async fn instagram_image() {
     let post = Post { media: vec![picture()], ..text("hello") };
     let (result, heard) = exchange("instagram", "9", &post, vec![
+        ("GET /instagram/v25.0/9/content_publishing_limit", 200, &[], json!({"data": [{"quota_usage": 3, "config": {"quota_total": 100, "quota_duration": 86400}}]})),
         ("POST /instagram/v25.0/9/media", 200, &[], json!({"id": "17889615691921648"})),
         ("GET /instagram/v25.0/17889615691921648", 200, &[], json!({"status_code": "IN_PROGRESS"})),
         ("GET /instagram/v25.0/17889615691921648", 200, &[], json!({"status_code": "FINISHED"})),
@@ -85,10 +86,11 @@ async fn instagram_image() {
         ("GET /instagram/v25.0/17895695668004550", 200, &[], json!({"permalink": "https://www.instagram.com/p/x/", "timestamp": "2026-01-01T00:00:00+0000"})),
     ])
     .await;
-    let form = heard[0].form();
+    assert_eq!(heard[0].query, "fields=quota_usage%2Cconfig");
+    let form = heard[1].form();
     assert_eq!(form["image_url"], "https://cdn.example.com/a.jpg");
     assert_eq!((form["caption"].as_str(), form["alt_text"].as_str()), ("hello", "leaves"));
-    assert_eq!(heard[3].form()["creation_id"], "17889615691921648");
+    assert_eq!(heard[4].form()["creation_id"], "17889615691921648");
     assert_eq!(result.unwrap().permalink.as_deref(), Some("https://www.instagram.com/p/x/"));
 }
 

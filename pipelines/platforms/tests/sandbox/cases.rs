@@ -25,6 +25,7 @@ pub(crate) fn all(files: &str) -> Vec<Case> {
     let image = |name: &str| json!({"source": {"url": format!("http://{files}/{name}.jpg")}});
     let video = || json!({"source": {"blob": "v.mp4"}, "seconds": 20.0});
     let web_video = || json!({"source": {"url": format!("http://{files}/v.mp4")}, "seconds": 20.0});
+    let stored = |name: &str| json!({"source": {"blob": format!("{name}.jpg")}});
     let two = || vec![image("one"), image("two")];
     let case =
         |name, platform, kind, post| Case { name, platform, extra: &[], post, kind, certain: true };
@@ -51,6 +52,13 @@ pub(crate) fn all(files: &str) -> Vec<Case> {
         case("facebook photo", Facebook, "image", with(vec![image("one")])),
         case("facebook photo without words", Facebook, "image", json!({"media": [image("one")]})),
         case("facebook photos", Facebook, "carousel", with(two())),
+        case("facebook photo from a blob", Facebook, "image", with(vec![stored("one")])),
+        case(
+            "facebook photos from blobs",
+            Facebook,
+            "carousel",
+            with(vec![stored("one"), stored("two")]),
+        ),
         case("facebook video", Facebook, "video", with(vec![web_video()])),
         case("facebook reel", Facebook, "reel", formed("reel", video())),
         uncertain(case(
@@ -109,6 +117,13 @@ pub(crate) fn all(files: &str) -> Vec<Case> {
             Pinterest,
             "carousel",
             json!({"text": TEXT, "title": "Leaves", "media": two()}),
+        ),
+        case("pinterest image from a blob", Pinterest, "image", titled(stored("one"))),
+        case(
+            "pinterest images from blobs",
+            Pinterest,
+            "carousel",
+            json!({"text": TEXT, "title": "Leaves", "media": [stored("one"), stored("two")]}),
         ),
         case("pinterest video", Pinterest, "video", titled(video())),
     ]

@@ -5,4 +5,5 @@ mod cases;
 mod files;
 mod kills;
 mod pains;
+mod refusals;
 mod stage;

@@ -38,7 +38,10 @@ pub(crate) struct Stage {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) files: String,
     pub(crate) accounts: Arc<Keys>,
-    media: Media,
+    pub(crate) media: Media,
+    pub(crate) bounds: Bounds,
+    /// Whether platforms tell by themselves what became of a post.
+    pub(crate) webhooks: bool,
     platforms: Platforms,
     jobs: AtomicUsize,
 }
@@ -70,7 +73,8 @@ impl Stage {
         let platforms = Platforms::built_in().unwrap();
         let media = Media::new(fetcher, Arc::new(Folder));
         let jobs = AtomicUsize::new(0);
-        Self { sandbox, clock, files, accounts, media, platforms, jobs }
+        let bounds = Bounds::default();
+        Self { sandbox, clock, files, accounts, media, bounds, webhooks: false, platforms, jobs }
     }
 
     /// Connects an account; gives its name here.
@@ -143,8 +147,9 @@ impl Stage {
             spec,
             accounts: &*self.accounts,
             media: &self.media,
-            bounds: Bounds::default(),
+            bounds: self.bounds,
             judge: client.judge(),
+            webhooks: self.webhooks,
             held: Later::default(),
         };
         let published = client.publish(&post, &session).await?;

@@ -69,6 +69,19 @@ async fn accounts_due_in_one_hour_on_twenty_replicas_are_renewed_once_each() {
         }
     }
     assert_eq!(due.len(), accounts);
+    // The next one walks the index: the same accounts, and none a day before they are due.
+    let (mut again, mut next) = (0, None::<String>);
+    loop {
+        let page = vault.sweep(next.as_deref(), 2 * HOUR).await.unwrap();
+        assert_eq!(page.seen, page.due.len(), "nothing is read in vain");
+        again += page.due.len();
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(again, accounts);
+    assert_eq!(vault.sweep(None, Duration::ZERO).await.unwrap().seen, 0);
     due.sort_by_key(|it| it.at);
     let due = Arc::new(due);
     let replicas: Vec<_> = (0..REPLICAS)
