@@ -52,7 +52,7 @@ with_nextest() {
 # `cargo test` closes each test binary with its own summary, so the sum is added as the last line.
 with_cargo_test() {
     # What `default-filter` in .config/nextest.toml leaves out, in this runner's words.
-    local given=() left_out=(--skip alone:: --skip with_sqs::) word # the AWS suites
+    local given=() left_out=(--skip alone:: --skip with_sqs:: --skip a_fleet_on_sqs) word # the AWS suites
     for word in "$@"; do
         if [[ $word == --ignore-default-filter ]]; then left_out=(); else given+=("$word"); fi
     done
@@ -80,6 +80,8 @@ worker/scripts/media.sh || true
 worker/scripts/browser.sh >/dev/null || true
 # And what tries the API against its document.
 worker/scripts/openapi.sh >/dev/null || true
+# And what generates and checks the typed clients.
+worker/scripts/clients.sh >/dev/null || true
 
 # The servers that tests talk to, one of each for all of them, on loopback ports of their own; an address
 # that is given is used instead. Tests that crash or cut a server start their own.
@@ -105,12 +107,12 @@ serve FLOTILLA_TEST_POSTGRES_URL postgres fsync=off full_page_writes=off
 serve FLOTILLA_TEST_AMQP_URL rabbitmq
 serve FLOTILLA_TEST_AWS_ENDPOINT aws
 
-[[ " $* " == *" --ignore-default-filter "* ]] || echo "flotilla-aws: the queue suites on DynamoDB and SQS: the emulator is too slow for every run: make test-aws" \
+[[ " $* " == *" --ignore-default-filter "* ]] || echo "flotilla-aws: the queue suites on DynamoDB and SQS, and their fleet under fire: the emulator is too slow for every run: make test-aws" \
     >>"$FLOTILLA_SKIP_LOG"
 
-if cargo nextest --version >/dev/null 2>&1; then
-    with_nextest "$@"
+if runner=$(worker/scripts/runner.sh); then
+    PATH=$PATH:$runner with_nextest "$@"
 else
-    echo "cargo-nextest is not installed (cargo install --locked cargo-nextest): using cargo test"
+    echo "cargo-nextest could not be installed (above): using cargo test, one test at a time"
     with_cargo_test "$@"
 fi
