@@ -141,8 +141,7 @@ fn settings(name: &str, dice: &Dice) -> Settings {
         ramp: second * 10,
         ..breaker::Policy::default()
     };
-    let (types, kinds, lanes, tenants) = Default::default();
-    let subscriber = Subscriber { name: "ear".into(), types, kinds, lanes, tenants };
+    let subscriber = Subscriber { name: "ear".into(), ..Subscriber::default() };
     Settings {
         worker: WorkerId::new(name),
         concurrency: 1 + dice.below(8),
@@ -153,11 +152,7 @@ fn settings(name: &str, dice: &Dice) -> Settings {
         fleet_every: second * 60,
         limits: Limits { rules, ..Limits::default() },
         breakers: Breakers { policy, depth: 2 },
-        events: Events {
-            source: "/simulation".into(),
-            max_result: 1000,
-            subscribers: vec![subscriber],
-        },
+        events: Events { batch: 3, subscribers: vec![subscriber], ..Events::default() },
         ..Settings::default()
     }
 }

@@ -264,8 +264,10 @@ impl Handler<Publish> for Hands {
 impl Handler<Deliver> for Hands {
     async fn run(&self, job: Deliver, cx: &JobContext) -> Result<(), JobError> {
         let _inside = self.witness.begun(cx.id, None);
-        let subject = job.0.event.subject.unwrap_or_default();
-        self.heard.lock().unwrap().entry(subject).or_default().push(job.0.event.kind);
+        for event in job.0.events().cloned() {
+            let subject = event.subject.unwrap_or_default();
+            self.heard.lock().unwrap().entry(subject).or_default().push(event.kind);
+        }
         let result = Ok(());
         self.witness.returned(cx.id, &result);
         result

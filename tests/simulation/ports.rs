@@ -13,7 +13,7 @@ use flotilla_core::queue::{
     NewJob, Queue, QueueError, Settled, Settlement,
 };
 use flotilla_core::records::{
-    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
+    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay, RunNow,
 };
 use flotilla_core::replay::{Amend, Amended};
 use flotilla_core::sabotage::{self, Bug};
@@ -208,6 +208,10 @@ impl Records for Ports {
         now: Timestamp,
     ) -> Result<Vec<Cancel>, QueueError> {
         at_once(self.0.store.cancel(ids, reason, now))
+    }
+
+    async fn run_now(&self, ids: &[JobId], now: Timestamp) -> Result<Vec<RunNow>, QueueError> {
+        at_once(self.0.store.run_now(ids, now))
     }
 
     async fn pause(&self, lane: &Lane, pause: Pause) -> Result<(), QueueError> {

@@ -4,10 +4,16 @@
 //! Anyone can post to an endpoint, so what a stranger says he is does not count: the signature
 //! does, made with a key whose certificate Amazon serves over TLS at an address of its own. The
 //! caller fetches the certificate from [`Notice::certificate_url`], which is the only address
-//! this module lets through, and shows it to [`Notice::verify`].
+//! this module lets through, and shows it to [`Notice::verify`]. That the certificate is Amazon's
+//! follows from the host it came from, held to by TLS: Amazon serves it without the authorities
+//! above it. Beyond that it must be valid now and name SNS, and the notice must not be old.
+
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flotilla_core::Timestamp;
+use flotilla_core::clock::after;
 use ring::signature::{
     RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RsaParameters,
     UnparsedPublicKey,
@@ -19,6 +25,13 @@ use rustls_pki_types::{
 use serde::Deserialize;
 use serde_json::Value;
 use url::{Host, Url};
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// An older notice is not believed.
+const OLDEST: Duration = Duration::from_secs(24 * 3600);
+/// Nor one from further ahead: clocks differ a little.
+const AHEAD: Duration = Duration::from_secs(15 * 60);
 
 /// A message of SNS as it is posted or queued.
 #[derive(Clone, Debug, Deserialize)]
@@ -83,6 +96,12 @@ pub enum SnsError {
     /// The certificate cannot be read.
     #[error("the signing certificate cannot be read: expected an X.509 certificate in PEM form")]
     Certificate,
+    /// It is not the certificate of SNS in that region, or not valid now.
+    #[error("the signing certificate {0}")]
+    NotOfSns(&'static str),
+    /// Sent again by somebody who kept it, or from a machine whose clock is off.
+    #[error("the notification is from {0}: one is taken within a day; check this machine's clock")]
+    Age(String),
     /// The signature is not one of this certificate over this notice.
     #[error("the signature does not hold: the message was changed, or is not of SNS")]
     Signature,
@@ -110,11 +129,12 @@ impl Notice {
             .ok_or(SnsError::Url { field: "SubscribeURL", rule: "" })
     }
 
-    /// Whether the holder of this certificate (PEM) signed this notice.
+    /// Whether the holder of this certificate (PEM) signed this notice, within the last day.
     ///
     /// # Errors
     /// Which part does not hold.
-    pub fn verify(&self, pem: &[u8]) -> Result<(), SnsError> {
+    pub fn verify(&self, pem: &[u8], now: Timestamp) -> Result<(), SnsError> {
+        self.is_of_today(now)?;
         let algorithm = match self.signature_version.as_str() {
             "1" => &Pkcs1(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY),
             "2" => &Pkcs1(&RSA_PKCS1_2048_8192_SHA256),
@@ -126,12 +146,41 @@ impl Notice {
             }
         };
         let der = CertificateDer::from_pem_slice(pem).map_err(|_| SnsError::Certificate)?;
+        self.is_theirs(&der, now)?;
         let certificate =
             webpki::EndEntityCert::try_from(&der).map_err(|_| SnsError::Certificate)?;
         let signature = STANDARD.decode(&self.signature).map_err(|_| SnsError::Signature)?;
         certificate
             .verify_signature(algorithm, self.signed()?.as_bytes(), &signature)
             .map_err(|_| SnsError::Signature)
+    }
+
+    /// SNS tries for hours to deliver a notice, not for days.
+    fn is_of_today(&self, now: Timestamp) -> Result<(), SnsError> {
+        let at = self.timestamp.parse::<Timestamp>().ok();
+        let fresh = |at: &Timestamp| after(*at, OLDEST) >= now && *at <= after(now, AHEAD);
+        match at.filter(fresh) {
+            Some(_) => Ok(()),
+            None => Err(SnsError::Age(self.timestamp.chars().take(40).collect())),
+        }
+    }
+
+    /// The certificate is valid now and is that of SNS in the region it was fetched from.
+    fn is_theirs(&self, der: &[u8], now: Timestamp) -> Result<(), SnsError> {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| SnsError::Certificate)?;
+        let (validity, now) = (certificate.validity(), now.as_second());
+        if now < validity.not_before.timestamp() || now > validity.not_after.timestamp() {
+            return Err(SnsError::NotOfSns("is not valid now: check this machine's clock"));
+        }
+        let url = self.certificate_url()?;
+        let host = url.host_str().unwrap_or_default();
+        let theirs = names_of(host);
+        let named = names(&certificate);
+        if named.iter().any(|name| theirs.iter().any(|their| their == name)) {
+            Ok(())
+        } else {
+            Err(SnsError::NotOfSns("names somebody else than SNS in that region"))
+        }
     }
 
     /// The text that is signed: `name\nvalue\n` in the order of the names.
@@ -160,6 +209,34 @@ impl Notice {
         fields.push(("Type", self.kind.clone()));
         Ok(fields.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect())
     }
+}
+
+/// What a certificate is for: its DNS names, or the name of its subject where it has none.
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    if let Ok(Some(alternative)) = certificate.subject_alternative_name() {
+        let dns = alternative.value.general_names.iter().filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            _ => None,
+        });
+        return dns.collect();
+    }
+    let common = certificate.subject().iter_common_name();
+    common.filter_map(|name| name.as_str().ok().map(str::to_owned)).collect()
+}
+
+/// The names under which SNS signs, for a host `sns.<region>.…` of its own: one for most regions,
+/// `sns-signing.<region>` for those that have to be opted into, `sns-<region>` in China and for the
+/// government (as `sns-message-manager` of the AWS SDK for Java 2 has them).
+fn names_of(host: &str) -> Vec<String> {
+    let rest = host.strip_prefix("sns.").unwrap_or_default();
+    vec![
+        "sns.amazonaws.com".to_owned(),
+        host.to_owned(),
+        format!("sns-signing.{rest}"),
+        format!("sns-{rest}"),
+        if rest.starts_with("us-gov-") { "sns-us-gov-west-1.amazonaws.com" } else { host }
+            .to_owned(),
+    ]
 }
 
 /// An `https` address of `sns.<region>.amazonaws.com` (in China `….amazonaws.com.cn`), and no

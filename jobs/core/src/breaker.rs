@@ -21,6 +21,12 @@ use crate::sabotage::{self, Bug};
 
 /// Parts of the window: what is older than the window leaves it part by part.
 const PARTS: u32 = 6;
+/// Turns that are remembered.
+const TURNS: usize = 20;
+/// And for how long.
+pub const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
+/// How much of a reason is, in characters.
+const LONGEST_WHY: usize = 300;
 
 /// When it opens and how it closes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -144,6 +150,22 @@ pub struct Breaker {
     /// Answers by part of the window.
     #[serde(default)]
     parts: BTreeMap<i64, Part>,
+    /// How it was turned, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    history: Vec<Past>,
+}
+
+/// A time it was turned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    /// When.
+    pub at: Timestamp,
+    /// `open`, `half_open` or `closed`.
+    pub to: String,
+    /// Who: `fleet`, or a person.
+    pub by: String,
+    /// Why.
+    pub why: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -164,11 +186,16 @@ pub enum Pass {
 }
 
 impl Breaker {
-    /// Whether it has anything to say: one that does not needs no cell.
+    /// Whether it holds up no job and counts no trouble: jobs need not ask it.
     pub fn is_idle(&self) -> bool {
         self.stand == Stand::Closed
             && self.refusals == 0
             && self.parts.values().all(|part| part.bad == 0)
+    }
+
+    /// Whether it has nothing to remember either: one that has not needs no cell.
+    pub fn is_blank(&self) -> bool {
+        self.is_idle() && self.history.is_empty()
     }
 
     /// Takes the answers of some calls in: good, bad and refused ones. Whether it has just opened.
@@ -176,6 +203,7 @@ impl Breaker {
         let width = i64::try_from((policy.window / PARTS).as_micros()).unwrap_or(i64::MAX).max(1);
         let part = now.as_microsecond().div_euclid(width);
         self.parts.retain(|at, _| part - *at < i64::from(PARTS));
+        self.history.retain(|past| between(past.at, now) < REMEMBERED);
         let counts = self.parts.entry(part).or_default();
         for answer in answers {
             match answer {
@@ -211,6 +239,7 @@ impl Breaker {
             && *until <= now
         {
             self.stand = Stand::HalfOpen { probes: BTreeMap::new(), good: 0 };
+            self.note("half_open", "fleet", "its pause is over: a few jobs try", now);
         }
         match &mut self.stand {
             Stand::Closed | Stand::Ramping { .. } => Pass::Run,
@@ -254,13 +283,30 @@ impl Breaker {
     /// Opens it, whatever it was.
     pub fn open(&mut self, by: &str, why: &str, until: Option<Timestamp>, now: Timestamp) {
         let stand = Stand::Open { since: now, until, by: by.to_owned(), why: why.to_owned() };
-        *self = Self { stand, again: self.again, ..Self::default() };
+        let history = std::mem::take(&mut self.history);
+        *self = Self { stand, again: self.again, history, ..Self::default() };
+        self.note("open", by, why, now);
     }
 
     /// Closes it; the ramp begins.
     pub fn close(&mut self, by: &str, why: &str, now: Timestamp) {
         let stand = Stand::Ramping { since: now, by: by.to_owned(), why: why.to_owned() };
-        *self = Self { stand, ..Self::default() };
+        let history = std::mem::take(&mut self.history);
+        *self = Self { stand, history, ..Self::default() };
+        self.note("closed", by, why, now);
+    }
+
+    /// How it was turned lately, oldest first.
+    pub fn history(&self) -> &[Past] {
+        &self.history
+    }
+
+    fn note(&mut self, to: &str, by: &str, why: &str, now: Timestamp) {
+        if self.history.len() >= TURNS {
+            self.history.remove(0);
+        }
+        let why = why.chars().take(LONGEST_WHY).collect();
+        self.history.push(Past { at: now, to: to.to_owned(), by: by.to_owned(), why });
     }
 
     /// How many parked jobs to wake in this second: none while it is open, as many as may probe,
@@ -368,7 +414,9 @@ mod tests {
         let woken: Vec<usize> = (0..=60).map(|s| breaker.wake(&policy, at(32 + s))).collect();
         assert_eq!((woken[0], woken[60]), (6, usize::MAX));
         assert!(woken.is_sorted() && woken[59] < 3072);
-        assert!(breaker.is_idle());
+        assert!(breaker.is_idle() && !breaker.is_blank());
+        let turns: Vec<&str> = breaker.history().iter().map(|past| past.to.as_str()).collect();
+        assert_eq!(turns, ["open", "half_open", "closed"]);
     }
 
     #[test]

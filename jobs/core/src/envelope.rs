@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::clock::Timestamp;
 use crate::ids::{JobId, Kind, Lane, Priority, Tenant};
+use crate::job::Job;
 use crate::suggest;
 
 /// The envelope version this build writes; it reads all up to this one.
@@ -148,6 +149,16 @@ const FIELDS: [&str; 14] = [
 ];
 
 impl Envelope {
+    /// A job of this payload; everything else as its kind's policy says.
+    ///
+    /// # Errors
+    /// The payload cannot be written as JSON.
+    pub fn of<J: Job>(job: &J) -> Result<Self, serde_json::Error> {
+        let payload = Payload::of(job)?;
+        let (kind, kind_version) = (Some(J::KIND), Some(J::VERSION));
+        Ok(Self { kind, kind_version, payload, ..Self::default() })
+    }
+
     /// An envelope of `kind` with `payload`, everything else by policy.
     pub fn new(kind: Kind, payload: Payload) -> Self {
         Self { kind: Some(kind), payload, ..Self::default() }

@@ -3,7 +3,9 @@
 //! [`Events::ended`] for the deliveries they call for, and enqueues those as jobs.
 //!
 //! An event's id follows from the job, its fence and the type, and a delivery's id from the event
-//! and the subscriber: telling twice is telling once. Deliveries themselves are never told of.
+//! and the subscriber. Deliveries themselves are never told of.
+
+mod subscribe;
 
 use std::borrow::Cow;
 
@@ -12,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::Timestamp;
-use crate::envelope::{Envelope, Payload};
 use crate::handler::Progress;
 use crate::ids::{Fence, JobId, Kind, Lane, Tenant};
-use crate::outbox::Untold;
 use crate::records::JobRecord;
 use crate::state::{DeadClass, State};
 
-/// The kind that carries one event to one subscriber.
+pub use subscribe::{Delivery, Events, Order, Subscriber};
+
+/// The kind that carries events to one subscriber.
 pub const DELIVER: Kind = Kind::from_static("event.deliver");
 
 /// Largest result that travels in an event unless a configuration says otherwise, in bytes: with
@@ -251,94 +253,8 @@ fn time(what: EventType, record: &JobRecord) -> Option<Timestamp> {
     }
 }
 
-/// Who is told of what. An empty list means all; lists are joined by "and".
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Subscriber {
-    /// Its name, which finds its sink; unique. 1 to 64 bytes.
-    pub name: String,
-    /// Of what; empty: of the ends (completed, dead, cancelled).
-    pub types: Vec<EventType>,
-    /// Of jobs of these kinds.
-    pub kinds: Vec<Kind>,
-    /// Of jobs on these lanes.
-    pub lanes: Vec<Lane>,
-    /// Of jobs of these tenants.
-    pub tenants: Vec<Tenant>,
-}
-
-impl Subscriber {
-    /// Whether it is told `what` of this job. Nobody is told of a delivery.
-    pub fn wants(&self, what: EventType, record: &JobRecord) -> bool {
-        fn any<T: PartialEq>(wanted: &[T], it: &T) -> bool {
-            wanted.is_empty() || wanted.contains(it)
-        }
-        record.kind != DELIVER
-            && (if self.types.is_empty() { what.is_end() } else { self.types.contains(&what) })
-            && any(&self.kinds, &record.kind)
-            && any(&self.lanes, &record.lane)
-            && any(&self.tenants, &record.tenant)
-    }
-
-    /// The ordering key of its deliveries: it hears of one thing after the other.
-    pub fn order(&self) -> String {
-        format!("events:{}", self.name)
-    }
-}
-
-/// The payload of [`DELIVER`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Delivery {
-    /// To whom: a name of the configuration.
-    pub subscriber: String,
-    /// What.
-    pub event: CloudEvent,
-}
-
-/// All subscribers, and how events are made for them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Events {
-    /// The `source` attribute: a URI reference that names the fleet.
-    pub source: String,
-    /// Largest result that travels in an event, in bytes.
-    pub max_result: usize,
-    /// Who is told.
-    pub subscribers: Vec<Subscriber>,
-}
-
-impl Events {
-    /// The deliveries that the end of a job calls for.
-    pub fn ended(&self, end: &Untold) -> Vec<Envelope> {
-        EventType::of(end.record.state)
-            .filter(|what| what.is_end())
-            .map(|what| self.deliveries(what, &end.record, end.fence))
-            .unwrap_or_default()
-    }
-
-    /// The deliveries that `what` calls for: one job per subscriber that wants it.
-    pub fn deliveries(&self, what: EventType, record: &JobRecord, fence: Fence) -> Vec<Envelope> {
-        let mut wanted = self.subscribers.iter().filter(|s| s.wants(what, record)).peekable();
-        if wanted.peek().is_none() {
-            return Vec::new();
-        }
-        let event = CloudEvent::of(what, record, fence, &self.source, self.max_result);
-        wanted.filter_map(|subscriber| delivery(subscriber, &event, record)).collect()
-    }
-}
-
-fn delivery(subscriber: &Subscriber, event: &CloudEvent, record: &JobRecord) -> Option<Envelope> {
-    let payload = Delivery { subscriber: subscriber.name.clone(), event: event.clone() };
-    Some(Envelope {
-        id: Some(JobId::derived(&format!("event/{}/{}", event.id, subscriber.name))),
-        tenant: Some(record.tenant.clone()),
-        order: Some(subscriber.order()),
-        trace: record.trace.clone(),
-        ..Envelope::new(DELIVER, Payload::of(&payload).ok()?)
-    })
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
@@ -347,7 +263,7 @@ mod tests {
     use crate::ids::{Priority, WorkerId};
     use crate::queue::AttemptError;
 
-    fn record(state: State) -> JobRecord {
+    pub(crate) fn record(state: State) -> JobRecord {
         let now = ManualClock::default().now();
         let worker = WorkerId::new("w");
         let error = AttemptError { attempt: 1, at: now, worker, error: "refused".into() };
@@ -386,36 +302,6 @@ mod tests {
         }
     }
 
-    fn subscriber(name: &str) -> Subscriber {
-        let (types, kinds, lanes, tenants) = Default::default();
-        Subscriber { name: name.into(), types, kinds, lanes, tenants }
-    }
-
-    fn events(subscribers: Vec<Subscriber>) -> Events {
-        Events { source: "/flotilla".into(), max_result: MAX_RESULT, subscribers }
-    }
-
-    #[test]
-    fn an_end_is_one_delivery_per_subscriber_under_ids_that_follow_from_it() {
-        let events = events(vec![subscriber("a"), subscriber("b")]);
-        let end = Untold { record: record(State::Completed), fence: Fence(7) };
-        let made = events.ended(&end);
-        assert_eq!(made, events.ended(&end));
-        assert_eq!(made.len(), 2);
-        assert_ne!(made[0].id, made[1].id);
-        assert_eq!(made[1].order.as_deref(), Some("events:b"));
-        assert_ne!(made[0].id, events.ended(&Untold { fence: Fence(8), ..end })[0].id);
-
-        let payload: Delivery = serde_json::from_slice(made[0].payload.bytes()).unwrap();
-        assert_eq!(payload.subscriber, "a");
-        let event = payload.event;
-        assert_eq!(event.kind, "flotilla.job.completed");
-        assert_eq!(event.subject, Some(JobId::derived("job").to_string()));
-        assert_eq!(event.data["result"]["text"], "0123456789");
-        assert_eq!(event.data.get("error"), None);
-        assert_eq!(event.traceparent.as_deref(), Some("00-a-b-01"));
-    }
-
     #[test]
     fn a_large_result_stays_at_home_and_a_dead_letter_says_why() {
         let event =
@@ -425,31 +311,5 @@ mod tests {
         let event = CloudEvent::of(EventType::Dead, &record(State::Dead), Fence(1), "/f", 9);
         assert_eq!(event.data["error"], "refused");
         assert_eq!(event.data["class"], "rejected");
-    }
-
-    #[test]
-    fn lists_narrow_and_failures_and_progress_are_asked_for() {
-        let dead = record(State::Dead);
-        let mut it = subscriber("a");
-        assert!(it.wants(EventType::Dead, &dead));
-        assert!(!it.wants(EventType::Progress, &dead) && !it.wants(EventType::Failed, &dead));
-        it.types = vec![EventType::Progress];
-        assert!(it.wants(EventType::Progress, &dead) && !it.wants(EventType::Dead, &dead));
-        it.types.clear();
-        it.tenants = vec![Tenant::from_static("other")];
-        assert!(!it.wants(EventType::Dead, &dead));
-        it.tenants = vec![Tenant::from_static("acme")];
-        it.lanes = vec![Lane::from_static("language")];
-        assert!(it.wants(EventType::Dead, &dead));
-    }
-
-    #[test]
-    fn nobody_is_told_of_a_delivery_or_of_a_job_that_goes_on() {
-        let mut told = record(State::Dead);
-        told.kind = DELIVER;
-        let events = events(vec![subscriber("a")]);
-        assert!(events.ended(&Untold { record: told, fence: Fence(1) }).is_empty());
-        let running = Untold { record: record(State::Running), fence: Fence(1) };
-        assert!(events.ended(&running).is_empty());
     }
 }

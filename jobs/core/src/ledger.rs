@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::cells::{CellWrite, Cells};
 use crate::clock::after;
@@ -86,6 +86,41 @@ impl JobContext {
         let result = page.encode(&value)?;
         page.record(version, &Entry::Done { at: self.clock.now(), result }).await;
         Ok(value)
+    }
+
+    /// Keeps what a step came to, in the place of what it came to before, for code that names its
+    /// steps itself. Kept where [`once`](Self::once) keeps, under the same bounds.
+    ///
+    /// # Errors
+    /// A snooze while the ledger cannot be reached; `invalid` when the value is too large.
+    pub async fn keep(&self, step: &str, value: &Value) -> Result<(), JobError> {
+        let page = Page { cx: self, name: step, cell: format!("once/{}/{step}", self.id) };
+        let (_, version) = page.read().await?;
+        let result = page.encode(value)?;
+        match page.write(version, &Entry::Done { at: self.clock.now(), result }).await? {
+            Some(_) => Ok(()),
+            None => Err(JobError::retry(format!("another attempt keeps its step \"{step}\" too"))),
+        }
+    }
+
+    /// What is kept of finished steps, by name; of the first `most` (1,000).
+    ///
+    /// # Errors
+    /// A snooze while the ledger cannot be reached.
+    pub async fn kept(&self, most: usize) -> Result<Map<String, Value>, JobError> {
+        let prefix = format!("once/{}/", self.id);
+        let page = Page { cx: self, name: "", cell: prefix.clone() };
+        let listed = self.cells.list(&prefix, None, most, self.clock.now()).await;
+        let steps =
+            listed.map_err(|e| page.unreachable(&e))?.into_iter().filter_map(|(key, cell)| {
+                match serde_json::from_slice(&cell.value) {
+                    Ok(Entry::Done { result, .. }) => {
+                        Some((key[prefix.len()..].to_owned(), result))
+                    }
+                    _ => None,
+                }
+            });
+        Ok(steps.collect())
     }
 }
 

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::envelope::{Envelope, Unique};
 use crate::ids::JobId;
 use crate::queue::{Enqueued, NewJob, Queue, QueueError};
 use crate::registry::{Checked, PayloadError, Registered, Registry, RegistryError};
-use crate::rng::Rng;
+use crate::rng::{Rng, SeededRng};
 
 /// Longest unique key, in bytes.
 pub const MAX_UNIQUE_KEY: usize = 512;
@@ -72,6 +72,12 @@ pub struct Accepted {
 }
 
 impl Ops {
+    /// An enqueue path with this machine's clock and randomness.
+    pub fn new(registry: Arc<Registry>, queue: Arc<dyn Queue>) -> Self {
+        let (clock, rng) = (Arc::new(SystemClock), Arc::new(SeededRng::from_os()));
+        Self { registry, queue, clock, rng }
+    }
+
     /// Fills an envelope from the policy of its kind and checks all of it.
     ///
     /// # Errors

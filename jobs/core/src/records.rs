@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -17,7 +17,7 @@ use crate::replay::{Amend, Amended};
 use crate::state::{DeadClass, State};
 
 /// Everything known of a job.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// Its name for ever.
     pub id: JobId,
@@ -94,7 +94,7 @@ pub struct JobRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
     /// Envelope fields of later versions.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extra: BTreeMap<String, Value>,
 }
 
@@ -155,7 +155,7 @@ pub struct Listed {
 }
 
 /// Who paused a lane, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// Who.
     pub by: String,
@@ -166,7 +166,7 @@ pub struct Pause {
 }
 
 /// A lane at a glance.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LaneInfo {
     /// Its name.
     pub lane: Lane,
@@ -181,7 +181,7 @@ pub struct LaneInfo {
 }
 
 /// What became of a request to cancel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancel {
     /// It was waiting and is cancelled.
@@ -194,8 +194,20 @@ pub enum Cancel {
     Unknown,
 }
 
+/// What became of a request to run a job now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunNow {
+    /// It waited for its moment, which has come.
+    Due,
+    /// It runs, may run, waits for something else than a moment, or is finished.
+    NotWaiting,
+    /// There is no such job.
+    Unknown,
+}
+
 /// What a replay did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replay {
     /// Back among the available.
     pub replayed: u64,
@@ -225,6 +237,10 @@ pub trait Records: Send + Sync + std::fmt::Debug {
         reason: &str,
         now: Timestamp,
     ) -> Result<Vec<Cancel>, QueueError>;
+
+    /// Jobs that wait for a moment (scheduled, retryable) are due now: the next claim may take
+    /// them. One answer per id.
+    async fn run_now(&self, ids: &[JobId], now: Timestamp) -> Result<Vec<RunNow>, QueueError>;
 
     /// No claims from this lane until it is resumed.
     async fn pause(&self, lane: &Lane, pause: Pause) -> Result<(), QueueError>;

@@ -13,6 +13,7 @@ use crate::handler::{Handler, JobContext};
 use crate::ids::Kind;
 use crate::job::{Job, Policy};
 use crate::limit::LimitKey;
+use crate::open::{OpenHandler, OpenKind};
 use crate::outcome::JobError;
 use crate::suggest;
 
@@ -20,7 +21,7 @@ type RunFuture = Pin<Box<dyn Future<Output = Result<Bytes, JobError>> + Send>>;
 type Run = dyn Fn(u16, Payload, JobContext) -> RunFuture + Send + Sync;
 type Check = dyn Fn(u16, &Payload) -> Result<Checked, PayloadError> + Send + Sync;
 type Keys = dyn Fn(u16, &Payload) -> Vec<LimitKey> + Send + Sync;
-type Schemas = fn() -> Result<(Value, Value), serde_json::Error>;
+type Schemas = dyn Fn() -> Result<(Value, Value), serde_json::Error> + Send + Sync;
 
 /// Why a payload is not one of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +56,7 @@ pub struct Registered {
     run: Arc<Run>,
     check: Arc<Check>,
     keys: Option<Arc<Keys>>,
-    schemas: Schemas,
+    schemas: Arc<Schemas>,
 }
 
 impl Registered {
@@ -156,12 +157,12 @@ impl Registry {
                 decode::<J>(version, payload).map(|job| limits(&job)).unwrap_or_default()
             })
         });
-        let schemas: Schemas = || {
+        let schemas: Arc<Schemas> = Arc::new(|| {
             Ok((
                 serde_json::to_value(schemars::schema_for!(J))?,
                 serde_json::to_value(schemars::schema_for!(J::Output))?,
             ))
-        };
+        });
         let entry = Registered {
             kind: J::KIND,
             aliases: J::ALIASES,
@@ -173,6 +174,50 @@ impl Registry {
             schemas,
         };
         self.kinds.insert(J::KIND, entry);
+        Ok(())
+    }
+
+    /// Adds a kind that has no type, and its handler.
+    ///
+    /// # Errors
+    /// [`RegistryError::Twice`] when its name is taken.
+    pub fn register_open(
+        &mut self,
+        open: OpenKind,
+        handler: Arc<dyn OpenHandler>,
+    ) -> Result<(), RegistryError> {
+        let kind = open.kind;
+        if self.names.contains_key(&kind) {
+            return Err(RegistryError::Twice(kind));
+        }
+        self.names.insert(kind.clone(), kind.clone());
+        let (name, looks) = (kind.clone(), Arc::clone(&handler));
+        let check: Arc<Check> =
+            Arc::new(move |version, payload| match open_fault(&name, &*looks, version, payload) {
+                Some(fault) => Err(fault),
+                None => Ok(Checked::default()),
+            });
+        let checked = Arc::clone(&check);
+        let run: Arc<Run> = Arc::new(move |version, payload, cx| {
+            let (handler, checked) = (Arc::clone(&handler), Arc::clone(&checked));
+            Box::pin(async move {
+                checked(version, &payload).map_err(JobError::invalid)?;
+                handler.run(payload, &cx).await
+            })
+        });
+        let (keys, schemas) = (open.keys, (open.payload, open.result));
+        let keys = (!keys.is_empty()).then(|| -> Arc<Keys> { Arc::new(move |_, _| keys.clone()) });
+        let entry = Registered {
+            kind: kind.clone(),
+            aliases: &[],
+            version: 1,
+            policy: open.policy,
+            run,
+            check,
+            keys,
+            schemas: Arc::new(move || Ok(schemas.clone())),
+        };
+        self.kinds.insert(kind, entry);
         Ok(())
     }
 
@@ -243,6 +288,22 @@ fn decode<J: Job>(version: u16, payload: &Payload) -> Result<J, PayloadError> {
     match first_of(J::KIND, job.faults()) {
         None => Ok(job),
         Some(fault) => Err(fault),
+    }
+}
+
+fn open_fault(
+    kind: &Kind,
+    handler: &dyn OpenHandler,
+    version: u16,
+    payload: &Payload,
+) -> Option<PayloadError> {
+    let whole = |message| Some(PayloadError { kind: kind.clone(), field: ".".into(), message });
+    if version != 1 {
+        return whole(format!("version {version} is not known here (only 1)"));
+    }
+    match serde_json::from_slice(payload.bytes()) {
+        Ok(value) => first_of(kind.clone(), handler.faults(&value)),
+        Err(error) => whole(format!("not JSON: {error}")),
     }
 }
 
@@ -339,6 +400,48 @@ mod tests {
             |json: &'static str| kind.check(2, &Payload::from_bytes(json)).unwrap_err().field;
         assert_eq!(check(r#"{"number":{"value":"x"}}"#), "number.value");
         assert_eq!(check(r#"{"number":{"value":13}}"#), "number.value");
+    }
+
+    struct Echo;
+
+    impl OpenHandler for Echo {
+        fn faults(&self, payload: &Value) -> Vec<(String, String)> {
+            let empty = payload.as_object().is_none_or(serde_json::Map::is_empty);
+            empty.then(|| (".".into(), "give a field".into())).into_iter().collect()
+        }
+
+        fn run<'a>(&'a self, payload: Payload, _: &'a JobContext) -> crate::open::Attempt<'a> {
+            Box::pin(async move { Ok(payload.bytes().clone()) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_kind_without_a_type_is_checked_and_run_like_others() {
+        let mut registry = registry();
+        let open = |name: &str| OpenKind {
+            kind: Kind::new(name).unwrap(),
+            policy: Policy::default(),
+            keys: vec![LimitKey::of(&["external", name])],
+            payload: serde_json::json!({"type": "object"}),
+            result: serde_json::json!(true),
+        };
+        registry.register_open(open("echo"), Arc::new(Echo)).unwrap();
+        for taken in ["echo", "double"] {
+            let error = registry.register_open(open(taken), Arc::new(Echo)).unwrap_err();
+            assert!(matches!(error, RegistryError::Twice(_)), "{taken}");
+        }
+        let kind = registry.get("echo").unwrap();
+        let payload = Payload::from_bytes(r#"{"a":1}"#);
+        assert!(kind.check(1, &payload).is_ok() && kind.is_limited());
+        assert_eq!(kind.keys(1, &payload)[0].as_str(), "external/echo");
+        assert_eq!(kind.check(1, &Payload::from_bytes("{}")).unwrap_err().message, "give a field");
+        assert!(kind.check(2, &payload).is_err());
+        let id = JobId::derived("open");
+        let cx =
+            JobContext::detached(id, kind.kind.clone(), Arc::new(SystemClock), CpuPool::new(1));
+        let refused = kind.run(1, Payload::from_bytes("{"), cx.clone()).await;
+        assert!(matches!(refused, Err(JobError::Fail { class: DeadClass::Invalid, .. })));
+        assert_eq!(kind.run(1, payload, cx).await.unwrap(), r#"{"a":1}"#);
     }
 
     #[test]

@@ -55,6 +55,6 @@ pub use fingerprint::{Fingerprint, normalise, of_record};
 pub use groups::{Bounds, Group, Groups, groups};
 pub use operation::{Counts, Lease, Operation, Pacing, Plan, ReplayId, ReplayState, Step, Word};
 pub use pace::{due, tokens};
-pub use payload::{Revision, patched, revised};
+pub use payload::{Revision, difference, patched, revised};
 pub use request::{Request, RequestError};
 pub use select::{Selection, select};

@@ -17,6 +17,9 @@ pub const LONGEST_HINT: Duration = Duration::from_secs(24 * 3600);
 /// wait later, and at most this.
 const SPREAD: Duration = Duration::from_secs(10);
 
+/// More attempts than this may take for ever, as far as it matters here.
+const MANY: u32 = 10_000;
+
 /// How the delay between attempts grows.
 ///
 /// After attempt `n` fails, the delay is drawn evenly from `[floor, base · factor^(n−1)]`, the
@@ -108,24 +111,29 @@ pub struct ClassRetry {
     pub factor: Option<f64>,
     /// The highest ceiling.
     pub max: Option<Duration>,
+    /// After a failure of this class no attempt begins later than this after the first one began;
+    /// [`Retries::within`] replaces it.
+    pub within: Option<Duration>,
 }
 
 /// What holds beside a kind's attempts and backoff.
 ///
 /// Unless a kind or the configuration says otherwise, with the longest time since the first
-/// failure where all failures are of that class:
+/// failure where all failures are of that class, and the total deadline, which counts where many
+/// attempts, long ones or the wishes of a server add up:
 ///
-/// | class | after attempt 1 | 2 | 3 | 4 | in all |
-/// | --- | --- | --- | --- | --- | --- |
-/// | transient | 2 s | 6 s | 18 s | 54 s | 80 s |
-/// | throttled | 30 s | 60 s | 120 s | 240 s | 450 s |
-/// | timeout | 2 s | 6 s | 18 s | 54 s | 80 s |
-/// | panic | 30 s | 90 s | 270 s | 810 s | 1200 s |
+/// | class | after attempt 1 | 2 | 3 | 4 | in all | the last begins within |
+/// | --- | --- | --- | --- | --- | --- | --- |
+/// | transient | 2 s | 6 s | 18 s | 54 s | 80 s | 24 h |
+/// | throttled | 30 s | 60 s | 120 s | 240 s | 450 s | 48 h |
+/// | timeout | 2 s | 6 s | 18 s | 54 s | 80 s | 12 h |
+/// | panic | 30 s | 90 s | 270 s | 810 s | 1200 s | 12 h |
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retries {
     /// The total deadline: no attempt begins later than this after the first one began. Time in
     /// which the job was parked, put off or waited for a slot is not the job's fault and does not
-    /// count. `None`: attempts alone are bounded.
+    /// count. `None`: as the class of the failure says; [`Duration::MAX`]: attempts alone are
+    /// bounded.
     pub within: Option<Duration>,
     /// What differs by class.
     pub classes: BTreeMap<RetryClass, ClassRetry>,
@@ -134,9 +142,16 @@ pub struct Retries {
 impl Default for Retries {
     fn default() -> Self {
         let base = Some(Duration::from_secs(30));
-        let throttled = ClassRetry { base, factor: Some(2.0), ..ClassRetry::default() };
-        let panic = ClassRetry { base, ..ClassRetry::default() };
-        let classes = [(RetryClass::Throttled, throttled), (RetryClass::Panic, panic)];
+        let within = |hours: u64| ClassRetry {
+            within: Some(Duration::from_secs(hours * 3600)),
+            ..ClassRetry::default()
+        };
+        let classes = [
+            (RetryClass::Transient, within(24)),
+            (RetryClass::Throttled, ClassRetry { base, factor: Some(2.0), ..within(48) }),
+            (RetryClass::Timeout, within(12)),
+            (RetryClass::Panic, ClassRetry { base, ..within(12) }),
+        ];
         Self { within: None, classes: classes.into() }
     }
 }
@@ -202,9 +217,38 @@ impl Policy {
         }
     }
 
-    /// Whether a failure of this class has to be remembered until the next one.
-    pub fn remembers(&self, class: RetryClass) -> bool {
-        self.retries.within.is_some() || self.class(class).attempts.is_some()
+    /// The total deadline after a failure of this class, if there is one.
+    pub fn within(&self, class: RetryClass) -> Option<Duration> {
+        let within = self.retries.within.or(self.class(class).within);
+        within.filter(|within| *within < Duration::MAX)
+    }
+
+    /// Whether this failure has to be remembered until the next one: a bound of its class counts
+    /// it, somebody set a total deadline, or the usual one may be reached.
+    pub fn remembers(&self, failure: &Failure) -> bool {
+        let class = failure.class;
+        if self.class(class).attempts.is_some() {
+            return true;
+        }
+        self.within(class).is_some_and(|within| {
+            self.retries.within.is_some()
+                || failure.after.is_some_and(|wish| wish > self.backoff_of(class).ceiling(1))
+                || self.may_take(failure.max_attempts, within)
+        })
+    }
+
+    /// Whether so many attempts and the waits between them may take longer than this.
+    fn may_take(&self, attempts: u32, within: Duration) -> bool {
+        let longest = RetryClass::ALL.map(|class| self.backoff_of(class));
+        let mut sum = Duration::ZERO;
+        for attempt in 1..attempts.min(MANY) {
+            let wait = longest.iter().map(|backoff| backoff.ceiling(attempt)).max();
+            sum = sum.saturating_add(self.timeout).saturating_add(wait.unwrap_or_default());
+            if sum > within {
+                return true;
+            }
+        }
+        attempts > MANY
     }
 
     /// What becomes of a job after a failure; `history` knows of this failure too, where it is to
@@ -221,7 +265,7 @@ impl Policy {
         }
         let backoff = self.backoff_of(class);
         let delay = backoff.delay(failure.attempt, failure.after, rng);
-        let Some(within) = self.retries.within else { return Next::Again(delay) };
+        let Some(within) = self.within(class) else { return Next::Again(delay) };
         let left = within.saturating_sub(history.spent());
         let least = failure.after.unwrap_or(backoff.ceiling(failure.attempt) / 10);
         if least.min(LONGEST_HINT) <= left {
@@ -268,7 +312,9 @@ mod tests {
         holds(format!("in all | {}", in_all.join(" | ")));
         for class in RetryClass::ALL {
             let (most, in_all) = cells(&Policy::default().backoff_of(class), 4);
-            holds(format!("{} | {} | {}", class.name(), most.join(" | "), in_all[3]));
+            let within = Policy::default().within(class).unwrap().as_secs() / 3600;
+            let (name, most) = (class.name(), most.join(" | "));
+            holds(format!("{name} | {most} | {} | {within} h", in_all[3]));
         }
         assert_eq!(Backoff::default().ceiling(u32::MAX), Backoff::default().max);
     }
@@ -298,7 +344,8 @@ mod tests {
         let mut policy = Policy::default();
         let two = ClassRetry { attempts: Some(2), ..ClassRetry::default() };
         policy.retries.classes.insert(RetryClass::Timeout, two);
-        assert!(policy.remembers(RetryClass::Timeout) && !policy.remembers(RetryClass::Transient));
+        let remembers = |class| policy.remembers(&failure(class, 1, None));
+        assert!(remembers(RetryClass::Timeout) && !remembers(RetryClass::Transient));
         let (rng, mut history) = (SeededRng::new(1), History::default());
         let mut next = |attempt, class| {
             history.failed(class, SECOND);
@@ -309,6 +356,28 @@ mod tests {
         let Next::GiveUp(Some(why)) = next(3, RetryClass::Timeout) else { panic!("goes on") };
         assert_eq!(why, "2 failures of class timeout, 2 are allowed");
         assert_eq!(next(5, RetryClass::Transient), Next::GiveUp(None));
+    }
+
+    #[test]
+    fn the_usual_deadline_costs_nothing_where_it_cannot_be_reached() {
+        let mut policy = Policy::default();
+        let class = RetryClass::Transient;
+        let plain = failure(class, 1, None);
+        assert!(!policy.remembers(&plain));
+        assert!(policy.remembers(&failure(class, 1, Some(60))), "a server's wish");
+        assert!(policy.remembers(&Failure { max_attempts: 100, ..plain }), "many attempts");
+        assert!(policy.remembers(&Failure { max_attempts: u32::MAX, ..plain }));
+        policy.timeout = SECOND * 8 * 3600;
+        assert!(policy.remembers(&plain), "long ones");
+
+        let (rng, mut history) = (SeededRng::new(1), History::default());
+        history.spend(SECOND * 86_399);
+        let late = policy.next(&failure(class, 3, None), &history, &rng);
+        assert!(matches!(late, Next::GiveUp(Some(_))), "{late:?}");
+        policy.retries.within = Some(Duration::MAX);
+        assert!(policy.within(class).is_none() && !policy.remembers(&plain));
+        let next = policy.next(&failure(class, 3, None), &history, &rng);
+        assert!(matches!(next, Next::Again(_)), "{next:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! flotilla-events: the ways by which events reach those who subscribed.
 //!
-//! An event is delivered by a job, so it is retried as every job is; here is only the one call
-//! that an attempt makes. Each way says of its failures whether another attempt makes sense.
+//! Events are delivered by jobs, so they are retried as every job is; here are only the calls that
+//! an attempt makes. Each way says of its failures whether another attempt makes sense.
 //!
 //! | way | feature |
 //! | --- | --- |
@@ -14,8 +14,10 @@
 
 #[cfg(feature = "amqp")]
 pub mod amqp;
+mod batch;
 #[cfg(feature = "postgres")]
 pub mod notify;
+pub mod sign;
 #[cfg(feature = "sns")]
 pub mod sns;
 pub mod webhook;
@@ -29,6 +31,8 @@ use bytes::Bytes;
 use flotilla_core::event::CloudEvent;
 use flotilla_core::{Classify, FailureClass, Timestamp};
 
+pub use batch::send_all;
+pub use sign::{BadSecret, Signer};
 pub use webhook::{Post, PostError, Webhook};
 
 /// The content type of an event in the JSON format.

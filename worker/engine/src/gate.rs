@@ -10,10 +10,11 @@
 //!
 //! None of it costs an attempt. Afterwards, what the handler said of its calls feeds limits and
 //! breakers. The state of each key is one cell of the fleet (`cas`); each worker keeps slices of
-//! quotas (`slices`) and a view of what is frozen or open (`view`), so that most jobs cost no
-//! round trip.
+//! quotas (`slices`), a view of what is frozen or open (`view`), and which keys lead to which of
+//! them (`route`), so that most jobs cost no round trip.
 
 pub(crate) mod cas;
+mod route;
 pub(crate) mod slices;
 pub(crate) mod view;
 
@@ -30,6 +31,7 @@ use flotilla_core::{Call, JobError, JobId, Timestamp};
 use crate::lease::lock;
 use crate::names;
 use crate::shared::Shared;
+use route::{Route, Routes};
 use view::View;
 
 /// What is free sooner is waited for in place, with the slot held.
@@ -45,20 +47,21 @@ const FULL: Duration = Duration::from_secs(2);
 pub(crate) struct Gate {
     pub(crate) slices: slices::Slices,
     pub(crate) view: View,
+    routes: Routes,
 }
 
 impl Gate {
     /// `rules`: those of the configuration.
     pub(crate) fn new(rules: Vec<Rule>) -> Self {
-        Self { slices: slices::Slices::default(), view: View::new(rules) }
+        let (slices, routes) = (slices::Slices::default(), Routes::default());
+        Self { slices, view: View::new(rules), routes }
     }
 }
 
 /// A job that may run, and what it holds while it does.
 pub(crate) struct Ticket {
     job: JobId,
-    /// All keys it counts against, broadest first.
-    path: Vec<LimitKey>,
+    route: Arc<Route>,
     /// Of these, those that count who runs.
     held: Vec<LimitKey>,
     /// The breakers it is a probe of.
@@ -88,14 +91,14 @@ pub(crate) async fn pass(
     keys: &[LimitKey],
     most: Duration,
 ) -> Result<Ticket, JobError> {
-    let mut path: Vec<LimitKey> = keys.iter().flat_map(LimitKey::path).collect();
-    path.sort_by_key(|key| key.as_str().len());
-    path.dedup();
+    let gate = &shared.gate;
+    let route = gate.routes.of(keys, shared.settings.breakers.depth, &gate.view, &gate.slices);
     let job = claimed.held.id;
     let mut ticket =
-        Ticket { job, path, held: Vec::new(), probes: Vec::new(), calls: Arc::default() };
-    let until = after(shared.clock.now(), most + shared.settings.lease);
-    match admit(shared, claimed, &mut ticket, keys, until).await {
+        Ticket { job, route, held: Vec::new(), probes: Vec::new(), calls: Arc::default() };
+    let now = shared.clock.now();
+    let until = after(now, most + shared.settings.lease);
+    match admit(shared, claimed, &mut ticket, until, now).await {
         Ok(()) => Ok(ticket),
         Err(no) => {
             give_back(shared, &ticket, None).await;
@@ -115,25 +118,28 @@ async fn admit(
     shared: &Shared,
     claimed: &Claimed,
     ticket: &mut Ticket,
-    keys: &[LimitKey],
     until: Timestamp,
+    now: Timestamp,
 ) -> Result<(), No> {
+    if shared.gate.view.is_clear(&ticket.route, now) {
+        return slices::take(shared, claimed, ticket, until).await;
+    }
     let gate = &shared.gate;
-    let breakers = breaker_keys(shared, keys);
+    let route = Arc::clone(&ticket.route);
     let mut ask = Vec::new();
-    for key in breakers {
-        let stand = gate.view.breaker(shared, &key).await?;
+    for key in &route.breakers {
+        let stand = gate.view.breaker(shared, key).await?;
         match stand {
             Stand::Closed | Stand::Ramping { .. } => {}
             Stand::Open { until, since, why, .. }
                 if until.is_none_or(|until| until > shared.clock.now()) =>
             {
-                return Err(No::Verdict(parked(&key, &format!("open since {since}: {why}"))));
+                return Err(No::Verdict(parked(key, &format!("open since {since}: {why}"))));
             }
             Stand::Open { .. } | Stand::HalfOpen { .. } => ask.push(key),
         }
     }
-    for key in &ticket.path {
+    for key in &route.path {
         if let Some((until, reason)) = gate.view.frozen(key, shared.clock.now()) {
             let spread = (between(shared.clock.now(), until) / 10).min(Duration::from_secs(10));
             let until = after(until, spread.mul_f64(shared.rng.unit()));
@@ -144,12 +150,12 @@ async fn admit(
     for key in ask {
         let policy = shared.settings.breakers.policy;
         let (job, now) = (ticket.job, shared.clock.now());
-        let pass = view::alter(shared, &key, |b| b.pass(&policy, (job, until), now)).await?;
+        let pass = view::alter(shared, key, |b| b.pass(&policy, (job, until), now)).await?;
         match pass {
             Pass::Run => {}
-            Pass::Probe => ticket.probes.push(key),
+            Pass::Probe => ticket.probes.push(key.clone()),
             Pass::Park => {
-                return Err(No::Verdict(parked(&key, "half-open: others try whether it answers")));
+                return Err(No::Verdict(parked(key, "half-open: others try whether it answers")));
             }
         }
     }
@@ -158,14 +164,6 @@ async fn admit(
 
 fn parked(key: &LimitKey, why: &str) -> JobError {
     JobError::Park { key: view::park_key(key), reason: format!("the breaker of {key} is {why}") }
-}
-
-fn breaker_keys(shared: &Shared, keys: &[LimitKey]) -> Vec<LimitKey> {
-    let depth = shared.settings.breakers.depth;
-    let mut breakers: Vec<LimitKey> = keys.iter().map(|key| key.above(depth)).collect();
-    breakers.sort();
-    breakers.dedup();
-    breakers
 }
 
 impl Ticket {

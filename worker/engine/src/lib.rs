@@ -91,6 +91,20 @@ pub struct Ports {
     pub metrics: prometheus::Registry,
 }
 
+impl Ports {
+    /// All ports of one backend, and a metrics registry of its own.
+    pub fn of<B: Queue + Records + Cells + Outbox + Fleet + 'static>(backend: &Arc<B>) -> Self {
+        Self {
+            queue: Arc::clone(backend) as Arc<dyn Queue>,
+            records: Arc::clone(backend) as Arc<dyn Records>,
+            cells: Arc::clone(backend) as Arc<dyn Cells>,
+            outbox: Some(Arc::clone(backend) as Arc<dyn Outbox>),
+            fleet: Arc::clone(backend) as Arc<dyn Fleet>,
+            metrics: prometheus::Registry::new(),
+        }
+    }
+}
+
 /// Why an engine does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -160,6 +174,8 @@ impl Engine {
         }
         if let Some(relay) = relay {
             shared.spawn(relay::relay(Arc::clone(&shared), relay));
+        } else if let Some(outbox) = &shared.ports.outbox {
+            shared.spawn(relay::let_go(Arc::clone(&shared), Arc::clone(outbox)));
         }
         let parts = drain::Parts {
             settler: shared.spawn(settle::settle(Arc::clone(&shared), ended)),

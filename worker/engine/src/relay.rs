@@ -1,17 +1,22 @@
-//! Tells others of jobs: reads ends that nobody was told of, enqueues one delivery per subscriber,
-//! then marks them told.
+//! Tells others of jobs: reads ends that nobody was told of, enqueues deliveries for each
+//! subscriber, then marks them told.
 //!
-//! Any worker does it. Deliveries have ids that follow from the event and the subscriber, so two
-//! workers that tell of the same end, or one that crashed before it marked it, make one job. Ends
-//! of deliveries themselves call for no event and are only marked.
+//! Any worker does it, one at a time (`baton`): several ends travel in one delivery, and two
+//! workers that gathered by themselves would tell of an end in two. Ids of events and deliveries
+//! follow from the ends, and which ends a round tells of is written down first, so one that crashed
+//! before it marked them makes no second delivery. Ends of deliveries themselves call for no event
+//! and are only marked.
 //!
 //! Failed attempts and progress are told where a subscriber asks for them, as they pass: no outbox
 //! keeps them, and a crash or a backlog may swallow some.
+
+mod baton;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use flotilla_core::clock::before;
 use flotilla_core::event::{DELIVER, EventType, Events};
 use flotilla_core::ops::EnqueueError;
 use flotilla_core::outbox::{Outbox, Untold};
@@ -19,6 +24,8 @@ use flotilla_core::queue::{Enqueued, Held, NewJob, QueueError};
 use flotilla_core::sabotage::{self, Bug};
 use flotilla_core::{Envelope, Registry};
 use tokio::sync::{Notify, mpsc};
+
+use baton::{Baton, end};
 
 use crate::StartError;
 use crate::names::Call;
@@ -32,6 +39,12 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// After the bell: what ends meanwhile is told in the same round.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// Between two looks while another worker tells.
+const OTHERS: Duration = Duration::from_millis(250);
+
+/// Between two looks of a worker without subscribers for ends that nobody will ever be told of.
+const UNHEARD: Duration = Duration::from_secs(600);
 
 /// Steps that may wait to be told; more are let go.
 const STEPS: usize = 1024;
@@ -57,6 +70,15 @@ pub(crate) struct Relay {
     outbox: Arc<dyn Outbox>,
     events: Events,
     steps: mpsc::Receiver<Step>,
+    baton: Baton,
+}
+
+/// What a round came to.
+enum Round {
+    /// So many ends were told.
+    Told(usize),
+    /// Another worker tells.
+    Elsewhere,
 }
 
 impl Bell {
@@ -118,7 +140,8 @@ pub(crate) fn new(
         failures: wants(EventType::Failed),
         progress: wants(EventType::Progress),
     };
-    let relay = Relay { outbox: Arc::clone(outbox), events: events.clone(), steps };
+    let (outbox, baton) = (Arc::clone(outbox), Baton::default());
+    let relay = Relay { outbox, events: events.clone(), steps, baton };
     Ok(Some((bell, relay)))
 }
 
@@ -131,17 +154,22 @@ pub(crate) async fn relay(shared: Arc<Shared>, mut relay: Relay) {
         let told = relay.tell_ends(&shared).await;
         shared.observer.port(Call::Outbox, &told);
         match told {
-            Ok(0) => {
+            Ok(Round::Told(0)) => {
                 if shared.settings.until_idle {
                     shared.desk.freed.notify_one();
                 }
             }
-            Ok(n) => {
+            Ok(Round::Told(n)) => {
                 bell.pending.store(true, Ordering::Release);
                 if n >= BATCH {
                     continue;
                 }
                 bell.rung.notify_one(); // looks once more, and then knows that nothing is left
+            }
+            Ok(Round::Elsewhere) => {
+                bell.pending.store(true, Ordering::Release);
+                tokio::time::sleep(shared.jittered(OTHERS)).await;
+                continue;
             }
             Err(_) => bell.pending.store(true, Ordering::Release),
         }
@@ -153,34 +181,74 @@ pub(crate) async fn relay(shared: Arc<Shared>, mut relay: Relay) {
     }
 }
 
-impl Relay {
-    /// One round; how many ends were told.
-    async fn tell_ends(&self, shared: &Shared) -> Result<usize, QueueError> {
-        let ends = self.outbox.untold(BATCH).await?;
-        let deliveries = ends.iter().flat_map(|end| self.events.ended(end)).collect();
-        if !sabotage::committed(Bug::ForgetOutbox) {
-            enqueue(shared, deliveries).await?;
+/// Lets ends go that were marked while somebody was subscribed, in a fleet where nobody is any
+/// more: their records could never be pruned. Until dropped.
+pub(crate) async fn let_go(shared: Arc<Shared>, outbox: Arc<dyn Outbox>) {
+    loop {
+        let gone = let_go_of(&shared, &*outbox).await;
+        shared.observer.port(Call::Outbox, &gone);
+        if !matches!(gone, Ok(n) if n >= BATCH) {
+            tokio::time::sleep(shared.jittered(UNHEARD)).await;
         }
-        let told: Vec<_> =
-            ends.iter().map(|Untold { record, fence }| (record.id, *fence)).collect();
+    }
+}
+
+async fn let_go_of(shared: &Shared, outbox: &dyn Outbox) -> Result<usize, QueueError> {
+    let since = before(shared.clock.now(), shared.settings.events.unheard);
+    let ends = outbox.untold(BATCH).await?;
+    let late = |end: &&Untold| end.record.finished_at.is_some_and(|at| at < since);
+    let ends: Vec<_> = ends.iter().filter(late).map(|end| (end.record.id, end.fence)).collect();
+    if !ends.is_empty() {
+        outbox.told(&ends).await?;
+        tracing::info!(ends = ends.len(), "nobody is subscribed: ends are let go untold");
+    }
+    Ok(ends.len())
+}
+
+impl Relay {
+    /// One round, if no other worker is at it.
+    async fn tell_ends(&mut self, shared: &Shared) -> Result<Round, QueueError> {
+        if self.baton.is_elsewhere() && !self.baton.take(shared).await? {
+            return Ok(Round::Elsewhere);
+        }
+        // Twice as many as are begun: what was begun is found though others came before it.
+        let mut ends = self.outbox.untold(2 * BATCH).await?;
+        if ends.is_empty() {
+            self.baton.release(shared).await?;
+            return Ok(Round::Told(0));
+        }
+        if !self.baton.is_held(shared) {
+            if !self.baton.take(shared).await? {
+                return Ok(Round::Elsewhere);
+            }
+            ends = self.outbox.untold(2 * BATCH).await?; // another may have told some
+        }
+        let Some(told) = self.baton.begin(shared, &ends, BATCH).await? else {
+            return Ok(Round::Elsewhere);
+        };
+        ends.retain(|one| told.contains(&end(one)));
+        if !sabotage::committed(Bug::ForgetOutbox) {
+            enqueue(shared, self.events.ended(&ends)).await?;
+        }
         if !told.is_empty() {
             self.outbox.told(&told).await?;
         }
-        Ok(told.len())
+        Ok(Round::Told(told.len()))
     }
 
     /// What passed meanwhile, while it is still so.
     async fn tell_steps(&mut self, shared: &Shared) {
-        let mut deliveries = Vec::new();
+        let mut passed = Vec::new();
         while let Ok(Step { held, what }) = self.steps.try_recv() {
             let read = shared.ports.records.get(held.id).await;
             shared.observer.port(Call::Records, &read);
             let Ok(Some(record)) = read else { continue };
             if !record.state.is_finished() {
-                deliveries.extend(self.events.deliveries(what, &record, held.fence));
+                passed.push((what, record, held.fence));
             }
         }
-        let told = enqueue(shared, deliveries).await;
+        let told = passed.iter().map(|(what, record, fence)| (*what, record, *fence));
+        let told = enqueue(shared, self.events.deliveries(told)).await;
         shared.observer.port(Call::Outbox, &told);
     }
 }

@@ -34,10 +34,16 @@ pub(crate) async fn next(
     let (attempt, max_attempts) = (claimed.attempt, claimed.max_attempts);
     let failure = Failure { class: *class, attempt, max_attempts, after: *after };
     let policy = &kind.policy;
-    if !policy.remembers(*class) || attempt >= max_attempts {
+    let remembers = policy.remembers(&failure);
+    let bounded = remembers || policy.within(*class).is_some();
+    if !bounded || attempt >= max_attempts {
         return Some(policy.next(&failure, &History::default(), &*shared.rng));
     }
     let change = |history: &mut History, now| {
+        // Nothing was worth remembering so far, and this failure is not either.
+        if !remembers && *history == History::default() {
+            return (policy.next(&failure, history, &*shared.rng), Keep::AsIs);
+        }
         let next = change(history, *class, attempt, between(begun, now), |history| {
             policy.next(&failure, history, &*shared.rng)
         });

@@ -58,7 +58,7 @@ pub struct Settings {
     pub limits: Limits,
     /// When to stop calling who does not answer well.
     pub breakers: Breakers,
-    /// Whom to tell of jobs; nobody: the outbox is not looked at.
+    /// Whom to tell of jobs; nobody: ends that were marked before are let go in time.
     pub events: Events,
     /// Where jobs run that are poison if their worker falls once more; none: with the others.
     pub quarantine: Option<Arc<dyn Isolation>>,

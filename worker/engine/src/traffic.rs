@@ -5,20 +5,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flotilla_core::breaker::{Breaker, Stand};
+use flotilla_core::breaker::{Breaker, Past, Stand};
 use flotilla_core::cells::Cells;
 use flotilla_core::clock::after;
 use flotilla_core::limit::{LimitKey, Quota, Rule};
 use flotilla_core::meter::KeyState;
 use flotilla_core::queue::QueueError;
 use flotilla_core::{Clock, JobId, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::gate::cas::{Keep, all, alter};
 use crate::gate::view::{Frozen, quotas};
 
 /// A rule, and where it comes from.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RuleInfo {
     /// Pattern and quotas; no quotas: whatever the configuration says of the pattern is lifted.
     #[serde(flatten)]
@@ -28,7 +28,7 @@ pub struct RuleInfo {
 }
 
 /// A key that was used or told "too fast".
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LimitInfo {
     /// The key.
     pub key: LimitKey,
@@ -48,12 +48,15 @@ pub struct LimitInfo {
 }
 
 /// A breaker that had trouble lately.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BreakerInfo {
     /// Its key; jobs are parked under `breaker:` and this.
     pub key: LimitKey,
     /// Where it stands.
     pub stand: Stand,
+    /// How it was turned lately, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Past>,
 }
 
 /// Every rule: those of the configuration, which are `fixed`, and those set by hand.
@@ -150,7 +153,8 @@ pub async fn limits(
 pub async fn breakers(cells: &dyn Cells, now: Timestamp) -> Result<Vec<BreakerInfo>, QueueError> {
     let found = all::<Breaker>(cells, "breaker/", now).await?.into_iter();
     let info = |(key, breaker): (String, Breaker)| {
-        Some(BreakerInfo { key: key.parse().ok()?, stand: breaker.stand })
+        let history = breaker.history().to_vec();
+        Some(BreakerInfo { key: key.parse().ok()?, stand: breaker.stand, history })
     };
     Ok(found.filter_map(info).collect())
 }
@@ -174,7 +178,7 @@ pub async fn open_breaker(
     .await
 }
 
-/// Closes a breaker by hand: its jobs are woken, few at first. `false`: it was closed.
+/// Closes a breaker by hand: its jobs are woken, few at first. `false`: it was closed, or is being closed.
 ///
 /// # Errors
 /// When the cell cannot be written.
@@ -186,7 +190,7 @@ pub async fn close_breaker(
     why: &str,
 ) -> Result<bool, QueueError> {
     alter(cells, clock, &format!("breaker/{key}"), |breaker: &mut Breaker, now| {
-        if matches!(breaker.stand, Stand::Closed) {
+        if matches!(breaker.stand, Stand::Closed | Stand::Ramping { .. }) {
             return (false, Keep::AsIs);
         }
         breaker.close(by, why, now);

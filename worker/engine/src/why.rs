@@ -12,7 +12,7 @@ use flotilla_core::queue::QueueError;
 use flotilla_core::records::{Filter, JobRecord, LaneInfo, Page, Records};
 use flotilla_core::retry::{History, RetryClass};
 use flotilla_core::{DeadClass, JobId, Payload, Policy, Registry, State, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::retry;
 use crate::traffic::{self, BreakerInfo, LimitInfo};
@@ -62,7 +62,7 @@ pub struct Facts {
 }
 
 /// The answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Why {
     /// The job.
     pub id: JobId,
@@ -246,13 +246,23 @@ fn waits(record: &JobRecord, facts: &Facts, because: &mut Vec<String>) {
             because.push(format!("failures of class {}: {failures} of {most}", class.name()));
         }
     }
-    if let (Some(within), Some(history)) = (policy.retries.within, &facts.history) {
-        because.push(format!(
-            "no attempt begins later than {} s after the first; the next begins at {} s",
-            within.as_secs(),
-            history.spent().as_secs()
-        ));
+    if let Some(deadline) = deadline(policy) {
+        let spent = facts.history.as_ref().map(|history| history.spent().as_secs());
+        let spent = spent.map(|at| format!("; the next begins at {at} s")).unwrap_or_default();
+        because.push(format!("no attempt begins later than {deadline} after the first{spent}"));
     }
+}
+
+/// The total deadline of a kind; where classes differ, that of each.
+fn deadline(policy: &Policy) -> Option<String> {
+    let of = |class: RetryClass| policy.within(class).map(|within| (class, within.as_secs()));
+    let all: Vec<(RetryClass, u64)> = RetryClass::ALL.into_iter().filter_map(of).collect();
+    let (_, first) = *all.first()?;
+    if all.len() == RetryClass::ALL.len() && all.iter().all(|(_, within)| *within == first) {
+        return Some(format!("{first} s"));
+    }
+    let each = all.iter().map(|(class, within)| format!("{within} s ({})", class.name()));
+    Some(each.collect::<Vec<_>>().join(", "))
 }
 
 fn parked(record: &JobRecord, facts: &Facts, because: &mut Vec<String>) {

@@ -7,6 +7,12 @@ const V1: &str = include_str!("../../tests/fixtures/notification-v1.json");
 const V2: &str = include_str!("../../tests/fixtures/notification-v2.json");
 const CONFIRMATION: &str = include_str!("../../tests/fixtures/confirmation-v2.json");
 
+const ANOTHER: &[u8] = include_bytes!("../../tests/fixtures/certificate-of-another.pem");
+
+fn now() -> Timestamp {
+    "2026-01-01T00:05:00Z".parse().expect("an instant")
+}
+
 fn notice(json: &str) -> Notice {
     serde_json::from_str(json).expect("the fixture is a notice")
 }
@@ -14,7 +20,7 @@ fn notice(json: &str) -> Notice {
 #[test]
 fn both_versions_and_both_sorts_hold() {
     for fixture in [V1, V2, CONFIRMATION] {
-        assert_eq!(notice(fixture).verify(PEM), Ok(()));
+        assert_eq!(notice(fixture).verify(PEM, now()), Ok(()));
     }
 }
 
@@ -24,33 +30,36 @@ fn every_signed_field_is_signed() {
         |n| n.message.push(' '),
         |n| n.message_id.push('0'),
         |n| n.topic_arn.push('0'),
-        |n| n.timestamp.push('0'),
+        |n| n.timestamp = "2026-01-01T00:00:01.000Z".into(),
         |n| n.signature_version = if n.signature_version == "1" { "2" } else { "1" }.into(),
     ];
     for fixture in [V1, V2, CONFIRMATION] {
         for change in changes {
             let mut changed = notice(fixture);
             change(&mut changed);
-            assert_eq!(changed.verify(PEM), Err(SnsError::Signature));
+            assert_eq!(changed.verify(PEM, now()), Err(SnsError::Signature));
         }
     }
     let mut other = notice(V1);
     other.subject = None;
-    assert_eq!(other.verify(PEM), Err(SnsError::Signature));
+    assert_eq!(other.verify(PEM, now()), Err(SnsError::Signature));
     let mut other = notice(CONFIRMATION);
     other.subscribe_url = Some("https://sns.eu-central-1.amazonaws.com/".into());
-    assert_eq!(other.verify(PEM), Err(SnsError::Signature));
+    assert_eq!(other.verify(PEM, now()), Err(SnsError::Signature));
 }
 
 #[test]
 fn what_is_no_certificate_or_version_is_said_so() {
-    assert_eq!(notice(V2).verify(b"nothing"), Err(SnsError::Certificate));
+    assert_eq!(notice(V2).verify(b"nothing", now()), Err(SnsError::Certificate));
     let mut odd = notice(V2);
     odd.signature_version = "3".into();
-    assert!(matches!(odd.verify(PEM), Err(SnsError::Unknown { field: "SignatureVersion", .. })));
+    assert!(matches!(
+        odd.verify(PEM, now()),
+        Err(SnsError::Unknown { field: "SignatureVersion", .. })
+    ));
     odd.signature_version = "2".into();
     odd.kind = "Other".into();
-    assert!(matches!(odd.verify(PEM), Err(SnsError::Unknown { field: "Type", .. })));
+    assert!(matches!(odd.verify(PEM, now()), Err(SnsError::Unknown { field: "Type", .. })));
 }
 
 #[test]
@@ -79,4 +88,30 @@ fn only_addresses_of_sns_are_visited() {
     }
     it.subscribe_url = Some("https://evil.example/?Action=ConfirmSubscription".into());
     assert!(it.confirmation_url().is_err());
+}
+
+#[test]
+fn a_certificate_is_valid_now_and_names_sns_in_the_region() {
+    let late = "2028-01-01T00:00:00Z".parse().expect("an instant");
+    let mut it = notice(V2);
+    it.timestamp = "2028-01-01T00:00:00Z".into();
+    assert!(matches!(it.verify(PEM, late), Err(SnsError::NotOfSns(why)) if why.contains("now")));
+    let other = notice(V2).verify(ANOTHER, now());
+    assert!(matches!(other, Err(SnsError::NotOfSns(why)) if why.contains("somebody else")));
+    let names = |host: &str| names_of(host).join(" ");
+    assert!(names("sns.af-south-1.amazonaws.com").contains("sns-signing.af-south-1.amazonaws.com"));
+    assert!(names("sns.us-gov-east-1.amazonaws.com").contains("sns-us-gov-west-1.amazonaws.com"));
+    let china = names("sns.cn-north-1.amazonaws.com.cn");
+    assert!(china.contains("sns-cn-north-1.amazonaws.com.cn"), "{china}");
+}
+
+#[test]
+fn an_old_notice_or_one_from_tomorrow_is_not_believed() {
+    for at in ["2026-01-02T00:06:00Z", "2025-12-31T23:00:00Z"] {
+        let refused = notice(V2).verify(PEM, at.parse().expect("an instant"));
+        assert!(matches!(refused, Err(SnsError::Age(_))), "{refused:?}");
+    }
+    let mut undated = notice(V2);
+    undated.timestamp = "yesterday".into();
+    assert!(matches!(undated.verify(PEM, now()), Err(SnsError::Age(_))));
 }

@@ -44,7 +44,7 @@ pub struct Amend {
 }
 
 /// What became of a change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome", content = "detail")]
 pub enum Amended {
     /// It is made, durable.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::operation::Counts;
 use super::payload::patched;
@@ -20,7 +20,7 @@ const PAGE: usize = 500;
 const SAMPLES: usize = 5;
 
 /// What a replay would do now.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DryRun {
     /// Dead letters that match.
     pub matching: u64,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Fingerprint, normalise};
 use super::select::Selection;
@@ -41,7 +41,7 @@ impl Default for Bounds {
 }
 
 /// Dead letters with one fingerprint.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Group {
     /// Its name, for `--group`.
     pub fingerprint: Fingerprint,
@@ -66,7 +66,7 @@ pub struct Group {
 }
 
 /// All groups, the largest first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Groups {
     /// The groups.
     pub groups: Vec<Group>,

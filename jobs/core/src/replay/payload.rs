@@ -65,5 +65,10 @@ pub fn revised(registry: &Registry, record: &JobRecord, new: &Value) -> Result<R
     let kind = registry.get(record.kind.as_str()).map_err(|error| error.to_string())?;
     let payload = Payload::of(new).map_err(|error| error.to_string())?;
     kind.check(record.version, &payload).map_err(|error| error.to_string())?;
-    Ok(Revision { payload, changes: json_patch::diff(&record.payload, new) })
+    Ok(Revision { payload, changes: difference(&record.payload, new) })
+}
+
+/// What makes the one of the other, as RFC 6902.
+pub fn difference(old: &Value, new: &Value) -> Patch {
+    json_patch::diff(old, new)
 }

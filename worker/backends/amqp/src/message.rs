@@ -22,16 +22,20 @@ pub(crate) fn properties(notice: &Notice) -> BasicProperties {
         .with_type(notice.kind.as_str().into())
 }
 
+/// How the broker counts how often a message was handed over: until RabbitMQ 4 all of it in the
+/// first; since then only what it takes for failures there, and all of it in the second
+/// (<https://www.rabbitmq.com/docs/4.3/nack>).
+const COUNTS: [&str; 2] = ["x-delivery-count", "x-acquired-count"];
+
 /// How often a message was handed over before.
 pub(crate) fn redelivered(properties: &BasicProperties, flag: bool) -> u32 {
-    let counted = properties.headers().as_ref().and_then(|headers| {
-        match headers.inner().get("x-delivery-count")? {
-            AMQPValue::LongLongInt(n) => u32::try_from(*n).ok(),
-            AMQPValue::LongInt(n) => u32::try_from(*n).ok(),
-            AMQPValue::LongUInt(n) => Some(*n),
-            _ => None,
-        }
-    });
+    let count = |name: &&str| match properties.headers().as_ref()?.inner().get(*name)? {
+        AMQPValue::LongLongInt(n) => u32::try_from(*n).ok(),
+        AMQPValue::LongInt(n) => u32::try_from(*n).ok(),
+        AMQPValue::LongUInt(n) => Some(*n),
+        _ => None,
+    };
+    let counted = COUNTS.iter().filter_map(count).max();
     counted.unwrap_or_default().max(u32::from(flag))
 }
 
@@ -143,5 +147,7 @@ mod tests {
         assert_eq!(redelivered(&BasicProperties::default(), true), 1);
         let counted = with("x-delivery-count", AMQPValue::LongLongInt(3));
         assert_eq!(redelivered(&counted, true), 3);
+        let acquired = with("x-acquired-count", AMQPValue::LongLongInt(2));
+        assert_eq!(redelivered(&acquired, true), 2);
     }
 }

@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flotilla_core::broker::{Adopt, Broker, Delivery, Store};
-use flotilla_core::ids::{Lane, Receipt};
+use flotilla_core::ids::{JobId, Lane, Receipt};
 use flotilla_core::queue::{Capabilities, NewJob};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -106,6 +106,8 @@ pub struct Brokered<B, S> {
     capabilities: Capabilities,
     holds: Mutex<Holds>,
     aside: Mutex<BTreeMap<Lane, Vec<Offer>>>,
+    /// Marked as published, and not taken by the broker.
+    owed: Mutex<Vec<JobId>>,
     pace: Arc<Mutex<Pace>>,
     /// Numbers the leases of jobs without a record.
     light_fence: AtomicU64,
@@ -135,6 +137,7 @@ impl<B: Broker + 'static, S: Store + 'static> Brokered<B, S> {
             capabilities,
             holds: Mutex::default(),
             aside: Mutex::default(),
+            owed: Mutex::default(),
             pace,
             light_fence: AtomicU64::new(1),
             wakes,

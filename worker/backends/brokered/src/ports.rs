@@ -14,7 +14,7 @@ use flotilla_core::queue::{
     NewJob, Queue, QueueError, Settled, Settlement,
 };
 use flotilla_core::records::{
-    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
+    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay, RunNow,
 };
 use flotilla_core::replay::{Amend, Amended};
 use tokio::sync::watch;
@@ -98,6 +98,12 @@ impl<B: Broker, S: Store + Records> Records for Brokered<B, S> {
         now: Timestamp,
     ) -> Result<Vec<Cancel>, QueueError> {
         let answers = self.store.cancel(ids, reason, now).await;
+        self.sweep_soon();
+        answers
+    }
+
+    async fn run_now(&self, ids: &[JobId], now: Timestamp) -> Result<Vec<RunNow>, QueueError> {
+        let answers = self.store.run_now(ids, now).await;
         self.sweep_soon();
         answers
     }

@@ -17,6 +17,8 @@ use crate::{Brokered, lock, wire};
 const BATCH: usize = 500;
 /// Statements of one sweep; what is left is found by the next.
 const ROUNDS: usize = 8;
+/// Jobs that are remembered because the store could not be told that they were not published.
+const OWED: usize = 10_000;
 /// How long after the end of a lease that nobody settled its message is given up.
 const FORGET: Duration = Duration::from_secs(60);
 
@@ -51,6 +53,7 @@ impl<B: Broker, S: Store> Brokered<B, S> {
         stale: Timestamp,
         now: Timestamp,
     ) -> Result<(), QueueError> {
+        self.take_back().await?;
         for _ in 0..ROUNDS {
             let jobs = self.store.unpublished(lanes, stale, BATCH, now).await?;
             self.publish(&jobs.iter().collect::<Vec<_>>()).await?;
@@ -77,9 +80,26 @@ impl<B: Broker, S: Store> Brokered<B, S> {
             Err(error) => (jobs.iter().map(|job| job.id).collect(), Err(error)),
         };
         if !missed.is_empty() {
-            self.store.republish(&missed).await?;
+            self.mark_missed(missed).await?;
         }
         result
+    }
+
+    /// The broker has not taken these, so the store must not believe it. Where it cannot be told
+    /// now, the next look tells it: else they would wait until they count as lost.
+    async fn mark_missed(&self, missed: Vec<JobId>) -> Result<(), QueueError> {
+        let told = self.store.republish(&missed).await;
+        if told.is_err() {
+            let mut owed = lock(&self.owed);
+            let room = OWED.saturating_sub(owed.len());
+            owed.extend(missed.into_iter().take(room));
+        }
+        told
+    }
+
+    async fn take_back(&self) -> Result<(), QueueError> {
+        let owed = std::mem::take(&mut *lock(&self.owed));
+        if owed.is_empty() { Ok(()) } else { self.mark_missed(owed).await }
     }
 
     /// The store keeps house; then what it made available is published.

@@ -8,7 +8,7 @@ use flotilla_core::envelope::UniqueScope;
 use flotilla_core::ids::{Fence, JobId, Lane};
 use flotilla_core::queue::QueueError;
 use flotilla_core::records::{
-    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
+    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay, RunNow,
 };
 use flotilla_core::replay::{Amend, Amended, Letter};
 use flotilla_core::state::{DeadClass, Event, State};
@@ -86,6 +86,15 @@ impl Store {
         }
         self.step(id, Event::Cancelled, now);
         Cancel::Cancelled
+    }
+
+    fn run_now(&mut self, id: JobId, now: Timestamp) -> RunNow {
+        let Some(row) = self.rows.get_mut(&id) else { return RunNow::Unknown };
+        if !matches!(row.state, State::Scheduled | State::Retryable) {
+            return RunNow::NotWaiting;
+        }
+        row.job.run_at = row.job.run_at.min(now);
+        RunNow::Due
     }
 
     fn wake(&mut self, key: &str, limit: usize, now: Timestamp) -> u64 {
@@ -235,6 +244,11 @@ impl Records for Memory {
     ) -> Result<Vec<Cancel>, QueueError> {
         Ok(self
             .alter_and_wake(|store| ids.iter().map(|id| store.cancel(*id, reason, now)).collect()))
+    }
+
+    async fn run_now(&self, ids: &[JobId], now: Timestamp) -> Result<Vec<RunNow>, QueueError> {
+        let hurry = |store: &mut Store| ids.iter().map(|id| store.run_now(*id, now)).collect();
+        Ok(self.alter_and_wake(hurry))
     }
 
     async fn pause(&self, lane: &Lane, pause: Pause) -> Result<(), QueueError> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use flotilla_core::clock::Timestamp;
 use flotilla_core::ids::{JobId, Lane};
-use flotilla_core::records::{Cancel, Filter, Pause};
+use flotilla_core::records::{Cancel, Filter, Pause, RunNow};
 use flotilla_core::state::State;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -51,6 +51,35 @@ impl Postgres {
             }
         };
         Ok(ids.iter().map(&mut answer).collect())
+    }
+
+    /// The next claim of their lanes promotes them, as if their moment had come by itself.
+    pub(crate) async fn make_due(&self, ids: &[JobId], now: Timestamp) -> Done<Vec<RunNow>> {
+        let client = self.desk().await?;
+        let asked: Vec<Uuid> = ids.iter().map(|id| code::uuid(*id)).collect();
+        let rows = client
+            .query(
+                "WITH due AS (
+                     UPDATE job SET at = least(at, $2), run_at = least(run_at, $2)
+                     WHERE id = ANY ($1) AND state IN (0, 3) RETURNING id)
+                 SELECT job.id, due.id IS NOT NULL FROM job LEFT JOIN due ON due.id = job.id
+                 WHERE job.id = ANY ($1)",
+                &[&asked, &micros(now)],
+            )
+            .await?;
+        let mut found: HashMap<JobId, bool> = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            found.insert(code::to_id(row.try_get(0)?), row.try_get(1)?);
+        }
+        if found.values().any(|due| *due) {
+            self.tell(News::Claimable);
+        }
+        let answer = |id: &JobId| match found.get(id) {
+            Some(true) => RunNow::Due,
+            Some(false) => RunNow::NotWaiting,
+            None => RunNow::Unknown,
+        };
+        Ok(ids.iter().map(answer).collect())
     }
 
     pub(crate) async fn set_pause(&self, lane: &Lane, pause: &Pause) -> Done<()> {

@@ -15,7 +15,7 @@ use flotilla_core::queue::{
     NewJob, Queue, QueueError, QueueErrorKind, Settled, Settlement,
 };
 use flotilla_core::records::{
-    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
+    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay, RunNow,
 };
 use flotilla_core::replay::{Amend, Amended};
 use tokio::sync::watch;
@@ -125,6 +125,10 @@ impl Records for Postgres {
 
     async fn cancel(&self, ids: &[JobId], reason: &str, now: Timestamp) -> Answer<Vec<Cancel>> {
         until_alone!(self.cancel_all(ids, reason, now))
+    }
+
+    async fn run_now(&self, ids: &[JobId], now: Timestamp) -> Answer<Vec<RunNow>> {
+        until_alone!(self.make_due(ids, now))
     }
 
     async fn pause(&self, lane: &Lane, pause: Pause) -> Answer<()> {

@@ -2,7 +2,7 @@
 
 use flotilla_core::clock::Timestamp;
 use flotilla_core::ids::{JobId, Lane};
-use flotilla_core::records::{Cancel, Filter, Pause, Replay};
+use flotilla_core::records::{Cancel, Filter, Pause, Replay, RunNow};
 use flotilla_core::state::{DeadClass, Event, State};
 use rusqlite::types::Value;
 use rusqlite::{params, params_from_iter};
@@ -52,6 +52,24 @@ pub(crate) fn cancel_row(
     let to = head.after(Event::Cancelled)?;
     finish(tx, head, to, Some(reason), None, now)?;
     Ok(Cancel::Cancelled)
+}
+
+pub(crate) fn run_now(tx: &mut Tx<'_>, ids: &[JobId], now: Timestamp) -> Done<Vec<RunNow>> {
+    ids.iter().map(|id| run_one_now(tx, *id, now)).collect()
+}
+
+/// The next claim of its lane promotes it, as if its moment had come by itself.
+fn run_one_now(tx: &mut Tx<'_>, id: JobId, now: Timestamp) -> Done<RunNow> {
+    let Some(head) = Head::by_id(tx, id)? else { return Ok(RunNow::Unknown) };
+    if !matches!(head.state, State::Scheduled | State::Retryable) {
+        return Ok(RunNow::NotWaiting);
+    }
+    tx.db
+        .prepare_cached("UPDATE job SET at = min(at, ?2), run_at = min(run_at, ?2) WHERE seq = ?1")?
+        .execute(params![head.seq, micros(now)])?;
+    tx.news.changed = true;
+    tx.news.claimable = true;
+    Ok(RunNow::Due)
 }
 
 pub(crate) fn pause(tx: &mut Tx<'_>, lane: &Lane, pause: &Pause) -> Done<()> {

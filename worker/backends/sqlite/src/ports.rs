@@ -13,7 +13,7 @@ use flotilla_core::queue::{
     NewJob, Queue, QueueError, QueueErrorKind, Settled, Settlement,
 };
 use flotilla_core::records::{
-    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
+    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay, RunNow,
 };
 use flotilla_core::replay::{Amend, Amended};
 use tokio::sync::watch;
@@ -110,6 +110,11 @@ impl Records for Sqlite {
     async fn cancel(&self, ids: &[JobId], reason: &str, now: Timestamp) -> Answer<Vec<Cancel>> {
         let (ids, reason) = (ids.to_vec(), reason.to_owned());
         self.write(Sort::Durable, ids.len(), move |tx| desk::cancel(tx, &ids, &reason, now)).await
+    }
+
+    async fn run_now(&self, ids: &[JobId], now: Timestamp) -> Answer<Vec<RunNow>> {
+        let ids = ids.to_vec();
+        self.write(Sort::Durable, ids.len(), move |tx| desk::run_now(tx, &ids, now)).await
     }
 
     async fn pause(&self, lane: &Lane, pause: Pause) -> Answer<()> {

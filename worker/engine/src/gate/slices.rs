@@ -23,6 +23,7 @@ use governor::{Quota as Pace, RateLimiter};
 use serde::{Deserialize, Serialize};
 
 use super::cas::{Keep, alter};
+use super::route::Limited;
 use super::{FULL, NEAR, No, Ticket};
 use crate::lease::lock;
 use crate::names::Call;
@@ -38,12 +39,26 @@ const HOLDS: Duration = Duration::from_secs(3600);
 /// How long the state of a key that nobody uses is kept.
 const KEPT: Duration = Duration::from_secs(8 * 24 * 3600);
 
+/// The least slice that is renewed before it is used up: with smaller ones too much of a quota
+/// would lie at hand unused.
+const AHEAD: u32 = 64;
+/// What of it is left then: one in so many.
+const LAST: u32 = 4;
+
+/// What a worker has of a key.
+pub(crate) type Slot = Arc<tokio::sync::Mutex<Option<Local>>>;
+
 /// The slices of this worker, by key.
 #[derive(Default)]
-pub(crate) struct Slices(Mutex<BTreeMap<LimitKey, Arc<tokio::sync::Mutex<Option<Local>>>>>);
+pub(crate) struct Slices(Mutex<BTreeMap<LimitKey, Slot>>);
 
-struct Local {
+/// A slice at hand.
+pub(crate) struct Local {
+    /// How many it was for.
+    jobs: u32,
     left: u32,
+    /// The one after it, taken while this one lasted.
+    next: Option<Box<Local>>,
     from: Timestamp,
     until: Timestamp,
     pace: Option<Arc<Pacer>>,
@@ -68,22 +83,17 @@ impl Ticks for Since {
 struct Reserved(BTreeMap<LimitKey, Timestamp>);
 
 impl Slices {
-    fn of(&self, key: &LimitKey) -> Arc<tokio::sync::Mutex<Option<Local>>> {
+    /// What this worker has of a key.
+    pub(super) fn of(&self, key: &LimitKey) -> Slot {
         Arc::clone(lock(&self.0).entry(key.clone()).or_default())
     }
 
-    /// A permission that was drawn and is not used; `false`: its slice is over.
-    async fn put_back(&self, key: &LimitKey, now: Timestamp) -> bool {
-        let slot = self.of(key);
-        let mut local = slot.lock().await;
-        let Some(slice) = local.as_mut().filter(|slice| now < slice.until) else { return false };
-        slice.left += 1;
-        true
-    }
-
     /// Forgets the slice of a key that was told "too fast".
-    pub(crate) fn forget(&self, key: &LimitKey) {
-        lock(&self.0).remove(key);
+    pub(crate) async fn forget(&self, key: &LimitKey) {
+        let slot = lock(&self.0).get(key).cloned();
+        if let Some(slot) = slot {
+            *slot.lock().await = None;
+        }
     }
 
     /// Forgets slices that are over.
@@ -102,15 +112,8 @@ pub(super) async fn take(
     ticket: &mut Ticket,
     until: Timestamp,
 ) -> Result<(), No> {
-    // The narrowest first: what others share is asked for once the job's own keys allow it.
-    let limited: Vec<(LimitKey, Vec<Quota>)> = ticket
-        .path
-        .iter()
-        .rev()
-        .map(|key| (key.clone(), shared.gate.view.quotas(key)))
-        .filter(|(_, quotas)| !quotas.is_empty())
-        .collect();
-    if limited.is_empty() {
+    let route = Arc::clone(&ticket.route);
+    if route.limited.is_empty() {
         return Ok(());
     }
     let mut reserved = Reserved::default();
@@ -119,31 +122,30 @@ pub(super) async fn take(
     }
     let now = shared.clock.now();
     reserved.0.retain(|_, holds| now < *holds);
-    let (ours, open): (Vec<_>, Vec<_>) =
-        limited.iter().partition(|(key, _)| reserved.0.contains_key(key));
+    let ours = reserved.0.clone();
+    let is_ours = |of: &&Limited| ours.contains_key(&of.key);
 
     let (mut start, mut pacers, mut drawn) = (now, Vec::new(), Vec::new());
-    let begin =
-        open.into_iter().map(|key| (key, false)).chain(ours.into_iter().map(|key| (key, true)));
-    for ((key, quotas), reserved_it) in begin {
+    let open = route.limited.iter().filter(|of| !is_ours(of)).map(|of| (of, false));
+    for (of, reserved_it) in open.chain(route.limited.iter().filter(is_ours).map(|of| (of, true))) {
         let got = if reserved_it {
-            commence(shared, ticket, key, quotas, until).await?
+            commence(shared, ticket, of, until).await?
         } else {
-            draw(shared, ticket, key, quotas, until).await?
+            draw(shared, ticket, of, until, now).await?
         };
         match got {
             Drawn::Now(from, pacer) => {
                 start = start.max(from);
                 pacers.extend(pacer);
                 if !reserved_it {
-                    drawn.push((key, from));
+                    drawn.push((of, from));
                 }
             }
             Drawn::Not { until, reason, holds } => {
-                reserved.0.extend(holds.map(|holds| (key.clone(), holds)));
-                for (key, from) in drawn {
-                    if !shared.gate.slices.put_back(key, now).await {
-                        reserved.0.insert(key.clone(), after(from, HOLDS));
+                reserved.0.extend(holds.map(|holds| (of.key.clone(), holds)));
+                for (of, from) in drawn {
+                    if !put_back(&of.slot, now).await {
+                        reserved.0.insert(of.key.clone(), after(from, HOLDS));
                     }
                 }
                 keep(shared, claimed.held.id, &reserved).await?;
@@ -155,8 +157,19 @@ pub(super) async fn take(
     Ok(())
 }
 
+/// A permission that was drawn and is not used; `false`: its slice is over.
+async fn put_back(slot: &Slot, now: Timestamp) -> bool {
+    let mut local = slot.lock().await;
+    let Some(slice) = local.as_mut().filter(|slice| now < slice.until) else { return false };
+    slice.left += 1;
+    true
+}
+
 async fn wait(shared: &Shared, start: Timestamp, pacers: &[Arc<Pacer>]) {
-    tokio::time::sleep(between(shared.clock.now(), start)).await;
+    let early = between(shared.clock.now(), start);
+    if !early.is_zero() {
+        tokio::time::sleep(early).await;
+    }
     for pacer in pacers {
         while let Err(not_yet) = pacer.check() {
             tokio::time::sleep(not_yet.wait_time_from(pacer.clock().now())).await;
@@ -193,26 +206,26 @@ impl Drawn {
 async fn draw(
     shared: &Shared,
     ticket: &mut Ticket,
-    key: &LimitKey,
-    quotas: &[Quota],
+    of: &Limited,
     until: Timestamp,
+    now: Timestamp,
 ) -> Result<Drawn, No> {
-    let slot = shared.gate.slices.of(key);
+    let Limited { key, quotas, slot } = of;
+    let holder = (ticket.job, until);
     let mut local = slot.lock().await;
-    let now = shared.clock.now();
-    if let Some(slice) = local.as_mut().filter(|slice| slice.left > 0 && now < slice.until) {
-        slice.left -= 1;
-        return Ok(Drawn::Now(slice.from, slice.pace.clone()));
+    if let Some((drawn, last)) = local.as_mut().and_then(|slice| slice.draw(now)) {
+        drop(local);
+        if last {
+            renew(shared, of, holder).await;
+        }
+        return Ok(drawn);
     }
-    let (wanted, holder) = (size(quotas), (ticket.job, until));
+    let now = shared.clock.now(); // it may have waited for the slice of another
+    if let Some((drawn, _)) = local.as_mut().and_then(|slice| slice.draw(now)) {
+        return Ok(drawn);
+    }
     let horizon = after(now, shared.settings.limits.ahead);
-    let take = |state: &mut KeyState, now: Timestamp| match state.take(
-        quotas,
-        wanted,
-        holder,
-        after(now, NEAR),
-        now,
-    ) {
+    let take = |state: &mut KeyState, now: Timestamp| match begin(state, quotas, holder, now) {
         Grant::Far(from) if from <= horizon => {
             (Grant::Far(state.reserve(quotas, now).max(from)), Keep::For(KEPT))
         }
@@ -230,20 +243,47 @@ async fn draw(
         Grant::Slice(slice) => slice,
     };
     hold(ticket, key, quotas);
-    let made = Local::new(shared, slice);
+    let mut made = Local::new(shared, slice);
+    made.left -= 1;
     let pacer = made.pace.clone();
     *local = Some(made);
     Ok(Drawn::Now(slice.from, pacer))
+}
+
+/// A slice of these quotas, if it begins soon.
+fn begin(
+    state: &mut KeyState,
+    quotas: &[Quota],
+    holder: (JobId, Timestamp),
+    now: Timestamp,
+) -> Grant {
+    state.take(quotas, size(quotas), holder, after(now, NEAR), now)
+}
+
+/// Takes the next slice while others still use the present one, so that nobody waits for it. What
+/// does not succeed is asked for again by whoever finds the slice used up.
+async fn renew(shared: &Shared, of: &Limited, holder: (JobId, Timestamp)) {
+    let take = |state: &mut KeyState, now: Timestamp| {
+        let grant = begin(state, &of.quotas, holder, now);
+        let keep = if matches!(grant, Grant::Slice(_)) { Keep::For(KEPT) } else { Keep::AsIs };
+        (grant, keep)
+    };
+    let Ok(Grant::Slice(slice)) = ask(shared, &of.key, take).await else { return };
+    let next = Local::new(shared, slice);
+    // None: it was told "too fast" meanwhile.
+    if let Some(local) = of.slot.lock().await.as_mut() {
+        local.next = Some(Box::new(next));
+    }
 }
 
 /// A job whose reserved moment has come.
 async fn commence(
     shared: &Shared,
     ticket: &mut Ticket,
-    key: &LimitKey,
-    quotas: &[Quota],
+    of: &Limited,
     until: Timestamp,
 ) -> Result<Drawn, No> {
+    let Limited { key, quotas, .. } = of;
     let holder = (ticket.job, until);
     let start = |state: &mut KeyState, now: Timestamp| {
         let grant = state.start(quotas, holder, after(now, NEAR), now);
@@ -279,7 +319,6 @@ fn hold(ticket: &mut Ticket, key: &LimitKey, quotas: &[Quota]) {
 }
 
 impl Local {
-    /// What is left of a slice after the job it was taken for.
     fn new(shared: &Shared, slice: Slice) -> Self {
         let burst = NonZeroU32::new(slice.burst).unwrap_or(NonZeroU32::MIN);
         let pace = Pace::with_period(slice.apart).filter(|_| slice.jobs > 1).map(|pace| {
@@ -287,7 +326,23 @@ impl Local {
             Arc::new(RateLimiter::direct_with_clock(pace.allow_burst(burst), clock))
         });
         let until = after(after(slice.from, slice.apart * slice.jobs), WORTH);
-        Self { left: slice.jobs - 1, from: slice.from, until, pace }
+        let (jobs, from) = (slice.jobs, slice.from);
+        Self { jobs, left: jobs, next: None, from, until, pace }
+    }
+
+    /// One permission, from this slice or the one after it; `true`: it is time for another.
+    fn draw(&mut self, now: Timestamp) -> Option<(Drawn, bool)> {
+        if (self.left == 0 || now >= self.until)
+            && let Some(next) = self.next.take()
+        {
+            *self = *next;
+        }
+        if self.left == 0 || now >= self.until {
+            return None;
+        }
+        self.left -= 1;
+        let last = self.jobs >= AHEAD && self.left == self.jobs / LAST && self.next.is_none();
+        Some((Drawn::Now(self.from, self.pace.clone()), last))
     }
 }
 

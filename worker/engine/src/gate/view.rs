@@ -3,17 +3,19 @@
 //! parked jobs as their breaker allows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flotilla_core::Timestamp;
-use flotilla_core::breaker::{Answer, Breaker, Stand};
+use flotilla_core::breaker::{Answer, Breaker, REMEMBERED, Stand};
 use flotilla_core::clock::{before, between};
 use flotilla_core::limit::{LimitKey, Quota, Rule};
 use flotilla_core::queue::QueueError;
 use serde::{Deserialize, Serialize};
 
 use super::cas::{self, Keep};
+use super::route::Route;
 use crate::lease::lock;
 use crate::names::Call;
 use crate::shared::Shared;
@@ -36,7 +38,11 @@ pub(crate) struct Frozen {
     pub(crate) reason: String,
 }
 
-pub(crate) struct View(Mutex<Seen>);
+pub(crate) struct View {
+    seen: Mutex<Seen>,
+    /// Grows when other rules hold.
+    edition: AtomicU64,
+}
 
 #[derive(Default)]
 struct Seen {
@@ -53,17 +59,43 @@ struct Seen {
 
 impl View {
     pub(crate) fn new(fixed: Vec<Rule>) -> Self {
-        Self(Mutex::new(Seen { fixed, ..Seen::default() }))
+        let seen = Mutex::new(Seen { fixed, ..Seen::default() });
+        Self { seen, edition: AtomicU64::new(0) }
+    }
+
+    /// Of the rules as they are now.
+    pub(crate) fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// Takes in the rules that people have set.
+    pub(super) fn set_live(&self, live: Vec<Rule>) {
+        let mut seen = lock(&self.seen);
+        if seen.live != live {
+            seen.live = live;
+            self.edition.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Nothing is known that could stop a job on its way, and the view is fresh.
+    pub(super) fn is_clear(&self, route: &Route, now: Timestamp) -> bool {
+        let seen = lock(&self.seen);
+        let old = before(now, STALE);
+        let troubled = || route.breakers.iter().any(|key| seen.breakers.contains_key(key));
+        let frozen = || route.path.iter().any(|key| seen.frozen.contains_key(key));
+        seen.at.is_some_and(|at| at >= old)
+            && (seen.breakers.is_empty() || !troubled())
+            && (seen.frozen.is_empty() || !frozen())
     }
 
     /// Every quota of a key.
     pub(crate) fn quotas(&self, key: &LimitKey) -> Vec<Quota> {
-        let seen = lock(&self.0);
+        let seen = lock(&self.seen);
         quotas(&seen.fixed, &seen.live, key)
     }
 
     pub(crate) fn frozen(&self, key: &LimitKey, now: Timestamp) -> Option<(Timestamp, String)> {
-        let seen = lock(&self.0);
+        let seen = lock(&self.seen);
         let frozen = seen.frozen.get(key).filter(|frozen| now < frozen.until)?;
         Some((frozen.until, frozen.reason.clone()))
     }
@@ -76,7 +108,7 @@ impl View {
     ) -> Result<Stand, QueueError> {
         let old = before(shared.clock.now(), STALE);
         {
-            let seen = lock(&self.0);
+            let seen = lock(&self.seen);
             if seen.at.is_some_and(|at| at >= old) {
                 return Ok(seen.breakers.get(key).map(|b| b.stand.clone()).unwrap_or_default());
             }
@@ -87,7 +119,7 @@ impl View {
 
     /// A call under this breaker was answered.
     pub(crate) fn hear(&self, key: &LimitKey, answer: Answer) {
-        let mut seen = lock(&self.0);
+        let mut seen = lock(&self.seen);
         let heard = seen.heard.entry(key.clone()).or_default();
         if heard.len() < ANSWERS {
             heard.push(answer);
@@ -137,14 +169,15 @@ async fn alter_kept<T>(
             after_it = breaker.clone();
             let keep = match &breaker.stand {
                 _ if !write || *breaker == before_it => Keep::AsIs,
-                _ if breaker.is_idle() => Keep::Nothing,
+                _ if breaker.is_blank() => Keep::Nothing,
+                _ if breaker.is_idle() => Keep::For(REMEMBERED),
                 Stand::Open { until: None, .. } => Keep::Always,
                 _ => Keep::For(KEPT),
             };
             (answer, keep)
         })
         .await?;
-    let mut seen = lock(&shared.gate.view.0);
+    let mut seen = lock(&shared.gate.view.seen);
     if after_it.is_idle() {
         seen.breakers.remove(key);
     } else {
@@ -156,8 +189,8 @@ async fn alter_kept<T>(
 /// Leaves a key alone until then, in the whole fleet; here at once.
 pub(crate) async fn freeze(shared: &Shared, key: &LimitKey, until: Timestamp, reason: &str) {
     let frozen = Frozen { until, reason: reason.to_owned() };
-    shared.gate.slices.forget(key);
-    lock(&shared.gate.view.0).frozen.insert(key.clone(), frozen.clone());
+    lock(&shared.gate.view.seen).frozen.insert(key.clone(), frozen.clone());
+    shared.gate.slices.forget(key).await;
     let cell = format!("freeze/{key}");
     let told =
         cas::alter(&*shared.ports.cells, &*shared.clock, &cell, |there: &mut Frozen, now| {
@@ -184,6 +217,7 @@ async fn look(shared: &Shared) -> Result<(), QueueError> {
     tell(shared).await?;
     let (cells, now) = (&*shared.ports.cells, shared.clock.now());
     let live = cas::all::<Rule>(cells, "rule/", now).await?;
+    shared.gate.view.set_live(live.into_iter().map(|(_, rule)| rule).collect());
     let frozen = keyed(cas::all::<Frozen>(cells, "freeze/", now).await?);
     let breakers = keyed(cas::all::<Breaker>(cells, "breaker/", now).await?);
     let troubled: Vec<LimitKey> = breakers
@@ -192,10 +226,9 @@ async fn look(shared: &Shared) -> Result<(), QueueError> {
         .map(|(key, _)| key.clone())
         .collect();
     {
-        let mut seen = lock(&shared.gate.view.0);
-        seen.live = live.into_iter().map(|(_, rule)| rule).collect();
+        let mut seen = lock(&shared.gate.view.seen);
         seen.frozen = frozen;
-        seen.breakers = breakers;
+        seen.breakers = breakers.into_iter().filter(|(_, breaker)| !breaker.is_idle()).collect();
         seen.at = Some(now);
     }
     shared.gate.slices.prune(now);
@@ -212,7 +245,7 @@ fn keyed<S>(found: Vec<(String, S)>) -> BTreeMap<LimitKey, S> {
 /// Tells the fleet what calls said. A key of which only good is known and heard costs no write.
 async fn tell(shared: &Shared) -> Result<(), QueueError> {
     let heard: Vec<(LimitKey, Vec<Answer>)> = {
-        let mut seen = lock(&shared.gate.view.0);
+        let mut seen = lock(&shared.gate.view.seen);
         let heard = std::mem::take(&mut seen.heard);
         let news = |key: &LimitKey, answers: &[Answer]| {
             seen.breakers.contains_key(key) || answers.iter().any(|a| *a != Answer::Good)

@@ -31,6 +31,7 @@ async fn a_class_of_failures_has_its_own_attempts_and_backoff() {
             base: Some(SECOND * 100),
             factor: Some(1.0),
             max: Some(SECOND * 100),
+            ..ClassRetry::default()
         };
         policy.retries.classes.insert(RetryClass::Timeout, own);
     });

@@ -53,6 +53,22 @@ pub(crate) async fn gather<T>(
     Ok(answers.into_values().collect())
 }
 
+/// As [`gather`], to the end of every chain: also the answers beside one that failed.
+pub(crate) async fn gather_most<T>(
+    parallel: usize,
+    calls: Vec<impl Future<Output = Result<Vec<(usize, T)>, QueueError>>>,
+) -> (Vec<T>, Option<QueueError>) {
+    let (mut answers, mut failed) = (BTreeMap::new(), None);
+    let mut done = stream::iter(calls).buffer_unordered(parallel);
+    while let Some(chain) = done.next().await {
+        match chain {
+            Ok(some) => answers.extend(some),
+            Err(error) => failed = Some(error),
+        }
+    }
+    (answers.into_values().collect(), failed)
+}
+
 /// How many of these jobs fit into one transaction; at least one.
 fn fitting(jobs: &[(usize, &NewJob)]) -> usize {
     let mut items = 0;

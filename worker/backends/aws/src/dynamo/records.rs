@@ -8,7 +8,7 @@ use flotilla_core::envelope::UniqueScope;
 use flotilla_core::ids::{JobId, Lane};
 use flotilla_core::queue::QueueError;
 use flotilla_core::records::{
-    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay,
+    Cancel, Filter, JobRecord, LaneInfo, Listed, Page, Pause, Records, Replay, RunNow,
 };
 use flotilla_core::replay::{Amend, Amended};
 use flotilla_core::state::{DeadClass, Event, State};
@@ -48,6 +48,18 @@ impl Tx<'_> {
         }
         self.step(id, Event::Cancelled, bounds).await?;
         Ok(Cancel::Cancelled)
+    }
+
+    /// The next look at what is due finds it, as if its moment had come by itself.
+    async fn run_now(&mut self, id: JobId) -> Result<RunNow, QueueError> {
+        let now = self.now;
+        let Some(row) = self.row(id).await? else { return Ok(RunNow::Unknown) };
+        if !matches!(row.state, State::Scheduled | State::Retryable) {
+            return Ok(RunNow::NotWaiting);
+        }
+        let row = self.change(id)?;
+        row.run_at = row.run_at.min(now);
+        Ok(RunNow::Due)
     }
 
     async fn wake(&mut self, id: JobId, key: &str, bounds: &Bounds) -> Result<bool, QueueError> {
@@ -117,6 +129,15 @@ impl Dynamo {
         now: Timestamp,
     ) -> Result<Vec<(usize, Cancel)>, QueueError> {
         Ok(vec![(at, commit!(self, now, tx => tx.cancel(id, reason, &self.bounds).await?))])
+    }
+
+    async fn run_one_now(
+        &self,
+        at: usize,
+        id: JobId,
+        now: Timestamp,
+    ) -> Result<Vec<(usize, RunNow)>, QueueError> {
+        Ok(vec![(at, commit!(self, now, tx => tx.run_now(id).await?))])
     }
 
     async fn wake_one(
@@ -256,6 +277,16 @@ impl Records for Dynamo {
             calls.push(self.cancel_one(at, *id, reason, now));
         }
         // One after the other: the same job may be named twice, and its end may wake another.
+        let answers = gather(1, calls).await?;
+        self.changed();
+        Ok(answers)
+    }
+
+    async fn run_now(&self, ids: &[JobId], now: Timestamp) -> Result<Vec<RunNow>, QueueError> {
+        let mut calls = Vec::with_capacity(ids.len());
+        for (at, id) in ids.iter().enumerate() {
+            calls.push(self.run_one_now(at, *id, now));
+        }
         let answers = gather(1, calls).await?;
         self.changed();
         Ok(answers)

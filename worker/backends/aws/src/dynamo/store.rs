@@ -12,7 +12,7 @@ use flotilla_core::state::State;
 
 use super::db::Range;
 use super::lanes::{Lanes, is_open, ready};
-use super::queue::{Seen, chains, gather};
+use super::queue::{Seen, chains, gather, gather_most};
 use super::row::{Row, instant};
 use super::table::Index;
 use super::tx::{Tx, commit};
@@ -232,7 +232,17 @@ impl Store for Dynamo {
             let rows: Vec<_> = ids.iter().filter_map(|id| rows.remove(id)).collect();
             let open = rows.into_iter().filter(|(_, row)| is_open(row, now)).enumerate();
             let calls: Vec<_> = open.map(|(at, seen)| self.tell(at, seen, stale, now)).collect();
-            jobs.extend(gather(self.db.parallel, calls).await?);
+            let (told, failed) = gather_most(self.db.parallel, calls).await;
+            jobs.extend(told);
+            match failed {
+                None => {}
+                // Those that were marked have to be published now, or nobody would for long.
+                Some(error) if !jobs.is_empty() => {
+                    tracing::debug!(%error, "some jobs are told of with the next look");
+                    break;
+                }
+                Some(error) => return Err(error),
+            }
         }
         Ok(jobs)
     }
