@@ -19,9 +19,10 @@ test: ## Check format and lints, run every test; ends with the test runner's sum
 	@worker/scripts/setup.sh test
 	@worker/scripts/test.sh $(ARGS)
 
-test-aws: ## Hold SQS and DynamoDB to the queue suites on an emulator; takes about half an hour
+test-aws: ## Hold SQS and DynamoDB to the queue suites and to faults on an emulator; takes about half an hour
 	@worker/scripts/setup.sh test
 	@worker/scripts/test.sh --ignore-default-filter -p flotilla-aws
+	@worker/scripts/test.sh --ignore-default-filter -p flotilla a_fleet_on_sqs
 
 simulate: ## Run the fleet on virtual time under faults: SEEDS=10000 for more, SEED=17 to tell one whole story
 	@worker/scripts/setup.sh test

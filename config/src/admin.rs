@@ -33,6 +33,8 @@ pub struct Admin {
     pub cookies: Cookies,
     /// Names by which it may be called; empty: any, where tokens are configured.
     pub hosts: Vec<String>,
+    /// The address by which browsers reach it, where something stands before it.
+    pub public_url: Option<String>,
     /// How long entries of the audit log are kept.
     pub audit: Duration,
 }
@@ -65,6 +67,7 @@ impl Admin {
             session: section.get("session"),
             cookies: section.get("cookies"),
             hosts: section.get("hosts"),
+            public_url: section.get("public_url"),
             audit: section.get("audit"),
         }
     }

@@ -28,7 +28,12 @@ pub(crate) fn key_docs() -> Vec<KeyDoc> {
             name.clone_into(&mut section);
             comment.clear();
         } else if let Some((key, _)) = line.split_once(" = ") {
-            docs.push(KeyDoc { key: format!("{section}.{key}"), doc: comment.join(" ") });
+            let (key, doc) = (format!("{section}.{key}"), comment.join(" "));
+            // Shown once more in another example of the same table.
+            let again = doc.is_empty() && docs.iter().any(|other: &KeyDoc| other.key == key);
+            if !again {
+                docs.push(KeyDoc { key, doc });
+            }
             comment.clear();
         } else {
             comment.clear();

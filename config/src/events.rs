@@ -1,6 +1,8 @@
 //! `[events]` and `[[subscriber]]`: who is told when jobs have ended, and how.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::checked::Name;
 use crate::choice::{Choice, choice};
@@ -26,6 +28,16 @@ choice! {
     }
 }
 
+choice! {
+    /// What a subscriber hears in order.
+    pub enum HeardInOrder ("order of events") {
+        /// All of a tenant, one thing after the other.
+        Subscriber = "subscriber",
+        /// What there is to tell of one job.
+        Job = "job",
+    }
+}
+
 /// How events are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Events {
@@ -33,6 +45,10 @@ pub struct Events {
     pub source: String,
     /// Largest result that travels in an event, in bytes.
     pub max_result: usize,
+    /// Most events in one delivery; at least 1.
+    pub batch: usize,
+    /// How long ends wait to be told while nobody is subscribed.
+    pub unheard: Duration,
     /// The RabbitMQ of subscribers with an exchange; `queue.broker_url` when it is not set.
     pub amqp_url: Option<Secret>,
     /// The PostgreSQL of subscribers with a channel; `queue.url` when it is not set.
@@ -44,6 +60,8 @@ impl Events {
         Self {
             source: section.get("source"),
             max_result: section.get::<ByteSize>("max_result").in_memory(),
+            batch: section.get::<NonZeroUsize>("batch").get(),
+            unheard: section.get("unheard"),
             amqp_url: section.get("amqp_url"),
             postgres_url: section.get("postgres_url"),
         }
@@ -94,6 +112,8 @@ pub struct Subscriber {
     pub lanes: Vec<String>,
     /// Of these tenants.
     pub tenants: Vec<String>,
+    /// What it hears in order.
+    pub order: HeardInOrder,
 }
 
 impl Subscriber {
@@ -127,6 +147,7 @@ impl Subscriber {
         let kinds = names(section.optional("kinds"));
         let lanes = names(section.optional("lanes"));
         let tenants = names(section.optional("tenants"));
+        let order = section.optional("order").unwrap_or(HeardInOrder::Subscriber);
         Some(Self {
             name: name?.0,
             sink: sink?,
@@ -134,6 +155,7 @@ impl Subscriber {
             kinds,
             lanes,
             tenants,
+            order,
         })
     }
 }

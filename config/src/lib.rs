@@ -18,6 +18,7 @@ mod docs;
 mod duration;
 mod error;
 mod events;
+mod external;
 mod flows;
 mod images;
 mod keys;
@@ -58,7 +59,8 @@ pub use captions::Captions;
 pub use data::Data;
 pub use duration::{format_duration, parse_duration};
 pub use error::{LoadError, Origin, Problem};
-pub use events::{Events, Sink, Subscriber, Told};
+pub use events::{Events, HeardInOrder, Sink, Subscriber, Told};
+pub use external::{External, ExternalWay};
 pub use flows::Flows;
 pub use images::Images;
 pub use keys::KeyInfo;
@@ -136,6 +138,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// `[kinds."<kind>"]`: what differs from the kinds' own policies.
     pub kinds: BTreeMap<String, KindChange>,
+    /// `[[external]]`, in the order of the file.
+    pub externals: Vec<External>,
     /// `[[schedule]]`, in the order of the file.
     pub schedules: Vec<Schedule>,
     /// `[[subscriber]]`, in the order of the file.

@@ -15,6 +15,7 @@ use crate::data::Data;
 use crate::docs::{DEFAULT_TOML, key_docs};
 use crate::error::{LoadError, Problem};
 use crate::events::{Events, Subscriber};
+use crate::external::External;
 use crate::flows::Flows;
 use crate::images::Images;
 use crate::keys::key_infos;
@@ -122,6 +123,7 @@ fn read(reader: &mut Reader<'_>) -> Config {
                 (kind, change)
             })
             .collect(),
+        externals: read_named(reader, "external", External::read, |entry| &entry.kind),
         schedules: read_named(reader, "schedule", Schedule::read, |entry| &entry.name),
         subscribers: read_named(reader, "subscriber", Subscriber::read, |entry| &entry.name),
         quotas: read_named(reader, "limit", Limit::read, |entry| &entry.keys),

@@ -5,7 +5,8 @@ use std::fmt::{self, Write as _};
 use crate::kinds::RETRY_CLASSES;
 
 /// The lists of tables: `[[schedule]]` and the like.
-pub(crate) const LISTS: [&str; 6] = ["schedule", "subscriber", "route", "limit", "app", "token"];
+pub(crate) const LISTS: [&str; 7] =
+    ["external", "schedule", "subscriber", "route", "limit", "app", "token"];
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -159,3 +159,21 @@ fn a_stream_of_events_does_not_keep_aworker_from_ending() {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+#[test]
+fn behind_a_proxy_that_ends_https_the_cookie_of_a_session_is_secure() {
+    let place = Place::new();
+    let (bearer, lines) = token(&place, "vera", "viewer", &[]);
+    let secret = bearer.rsplit(' ').next().expect("a token");
+    for (setting, secure) in
+        [("", false), ("[admin]\npublic_url = \"https://fleet.example\"\n", true)]
+    {
+        let file = place.file("flotilla.toml", format!("{setting}{lines}"));
+        let api = Served::start(&place, &["--config", file.to_str().unwrap()]);
+        let form = ["content-type: application/x-www-form-urlencoded"];
+        let (status, answer) = api.raw("POST", "/login", &form, &format!("token={secret}&to=/"));
+        assert_eq!(status, 303, "{answer}");
+        assert_eq!(answer.contains("__Host-flotilla="), secure, "{answer}");
+        assert_eq!(answer.contains("; Secure"), secure, "{answer}");
+    }
+}

@@ -32,6 +32,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("flotilla-conformance", 3), // tests only; its model is the memory backend
     ("flotilla-engine", 3),
     ("flotilla-simulation", 4), // tests only: the engine over the backends
+    ("flotilla-external", 3),
     ("flotilla-jobs", 3),
     ("flotilla-admin", 4),
     ("flotilla-console", 5),

@@ -198,6 +198,7 @@ fn schemas_are_published_for_every_kind() {
         "link.process",
         "social.campaign",
         "social.post",
+        "social.status",
         "speech.synthesize",
         "tags.generate",
         "thumbnail.generate",

@@ -7,12 +7,14 @@ mod admin;
 mod api;
 mod architecture;
 mod cli;
+mod clients;
 mod console;
 mod crash;
 mod deploy;
 mod disk;
 mod doctor;
 mod documents;
+mod external;
 #[cfg(all(feature = "postgres", feature = "rabbitmq"))]
 mod faults;
 mod first_steps;
@@ -21,11 +23,13 @@ mod openapi;
 mod postgres;
 #[cfg(feature = "chaos")]
 mod quarantine;
+mod remote;
 mod replay;
 mod shutdown;
 mod social;
 mod support;
 mod telemetry;
 mod thumbnails;
+mod top;
 mod traffic;
 mod video;

@@ -27,8 +27,9 @@ fn dead_letters(place: &Place, n: usize) -> Vec<String> {
     let lines: String = (0..n).map(|n| format!("{{\"text\":\"#number{n}\"}}\n")).collect();
     let file = place.file("captions.jsonl", lines);
     let file = file.to_str().unwrap();
-    let expired = ["enqueue", "caption.parse", "--jsonl", file, "--expires", "1ms"];
+    let expired = ["enqueue", "caption.parse", "--jsonl", file, "--expires", "2s"];
     let ids = place.ok(&expired).lines().map(str::to_owned).collect();
+    sleep(Duration::from_millis(2100)); // their deadline passes
     let _worker = place.worker(&[]);
     for _ in 0..LOOKS {
         let lanes = place.json(&["queues", "list", "--json"]);

@@ -12,16 +12,24 @@ use tempfile::TempDir;
 pub(crate) struct Place {
     dir: TempDir,
     settings: Vec<String>,
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { dir: TempDir::new().expect("a temporary folder"), settings: Vec::new() }
+        let dir = TempDir::new().expect("a temporary folder");
+        Self { dir, settings: Vec::new(), variables: Vec::new() }
     }
 
     /// Adds one `--set` to every command.
     pub(crate) fn set(mut self, setting: &str) -> Self {
         self.settings.push(setting.to_owned());
+        self
+    }
+
+    /// Adds one variable of the environment to every command.
+    pub(crate) fn variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.push((name, value));
         self
     }
 
@@ -39,6 +47,7 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = bare(args);
         command.current_dir(self.path()).arg("--data").arg(self.path().join("data"));
+        command.envs(self.variables.iter().copied());
         for setting in &self.settings {
             command.args(["--set", setting]);
         }

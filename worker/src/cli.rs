@@ -2,7 +2,9 @@
 
 mod accounts;
 mod dead;
+mod reach;
 mod tokens;
+mod top;
 mod traffic;
 
 use std::ffi::OsString;
@@ -15,8 +17,10 @@ use flotilla_core::ids::{JobId, Kind, Lane, Priority, Tenant};
 use flotilla_core::{State, Timestamp};
 
 pub(crate) use accounts::{Accounts, Add as AddAccount, One};
-pub(crate) use dead::{Dead, FoundOut, Hand, How, Like, Replays, Sure, WhatFound, WhichDead};
+pub(crate) use dead::{Dead, FoundOut, How, Like, Replays, Sure, WhatFound, WhichDead};
+pub(crate) use reach::Reach;
 pub(crate) use tokens::Tokens;
+pub(crate) use top::Top;
 pub(crate) use traffic::{Breakers, Limits, Platforms};
 
 /// Run typed jobs from a durable queue.
@@ -32,6 +36,8 @@ pub(crate) struct Cli {
     /// Folder of the embedded queue and blobs, short for --set data.dir=DIR
     #[arg(long, global = true, env = "FLOTILLA_DATA", value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -79,6 +85,8 @@ pub(crate) enum Command {
     /// Look at the workers of the fleet, or ask one to drain
     #[command(subcommand)]
     Workers(Workers),
+    /// The overview, live: what needs somebody, lanes, workers, dead letters
+    Top(Top),
     /// Say why a job is where it is: what it waits for, who is before it, when it may start
     Why(WhyArgs),
     /// Connect accounts of platforms, look after their tokens
@@ -289,6 +297,15 @@ pub(crate) enum Jobs {
         #[arg(long)]
         json: bool,
     },
+    /// Run jobs now that wait for a moment: scheduled ones, and retries
+    RunNow {
+        /// The jobs
+        #[arg(required = true)]
+        ids: Vec<JobId>,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Cancel jobs that wait, ask running ones to stop
     Cancel {
         /// The jobs
@@ -493,7 +510,7 @@ pub(crate) enum Classifier {
     },
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<std::time::Duration, String> {
     let signed: jiff::SignedDuration =
         text.parse().map_err(|_| "write it as 10s, 5m, 2h or 1h30m".to_owned())?;
     std::time::Duration::try_from(signed).map_err(|_| "it must not be negative".to_owned())
@@ -513,5 +530,13 @@ mod tests {
     fn durations_read_as_people_write_them() {
         assert_eq!(duration("1h30m").unwrap().as_secs(), 5400);
         assert!(duration("-1s").is_err() && duration("soon").is_err());
+    }
+
+    #[test]
+    fn every_command_may_name_a_fleet_and_bench_keeps_its_own_profile() {
+        let cli = Cli::parse_from(["flotilla", "jobs", "list", "--profile", "prod"]);
+        assert_eq!(cli.reach.profile.as_deref(), Some("prod"));
+        let cli = Cli::parse_from(["flotilla", "bench", "--profile", "memory"]);
+        assert!(matches!(cli.command, Command::Bench(bench) if bench.profile == "memory"));
     }
 }

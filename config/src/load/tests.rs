@@ -67,14 +67,22 @@ fn every_documented_key_is_read_and_every_read_key_documented() {
         assert!(!info.doc.is_empty(), "{}", info.key);
     }
 
-    let shown: String = DEFAULT_TOML
+    // A secret itself stands beside the file that may hold it; only one of both is given.
+    let instead = ["token = \"...\"", "secret = \"whsec_...\""];
+    let (left_out, shown): (Vec<&str>, Vec<&str>) = DEFAULT_TOML
         .lines()
         .filter_map(|line| line.strip_prefix("#: "))
+        .partition(|line| instead.contains(line));
+    let shown: String = shown
+        .into_iter()
         .map(|line| line.replace("<kind>", "a.b").replace("<class>", "timeout") + "\n")
         .collect();
     let config = load(&shown, &[], &[]).unwrap();
-    let others: Vec<&KeyInfo> = config.keys()[plain.len()..].iter().collect();
-    assert_eq!(others.len(), key_docs().len() - plain.len());
+    let shown_twice = ["external[1].kind"];
+    let others = config.keys()[plain.len()..].iter();
+    let others: Vec<&KeyInfo> =
+        others.filter(|info| !shown_twice.contains(&info.key.as_str())).collect();
+    assert_eq!(others.len(), key_docs().len() - plain.len() - left_out.len());
     assert!(others.iter().all(|info| !info.doc.is_empty() && info.default.is_none()));
 }
 

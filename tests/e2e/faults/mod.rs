@@ -17,7 +17,20 @@ use server::Server;
 
 use crate::support::{Dice, Place, Running, seed, skipped};
 
-const FAULTS: u64 = 60;
+/// How hot it gets: what a profile's servers bear in the time of a test.
+#[derive(Clone, Copy)]
+struct Fire {
+    /// Jobs before the first fault, and with every fifth.
+    jobs: (u64, u64),
+    faults: u64,
+    /// Whether servers are restarted too: not those that keep nothing.
+    restarts: bool,
+}
+
+const HOT: Fire = Fire { jobs: (300, 40), faults: 60, restarts: true };
+/// The emulator of AWS answers some 200 calls a second.
+const WARM: Fire = Fire { jobs: (60, 8), faults: 30, restarts: false };
+
 /// The test ends by itself, whatever happens.
 const AT_MOST: Duration = Duration::from_secs(400);
 /// Debian's libfaketime: moves the clock of one process.
@@ -49,6 +62,9 @@ impl Field {
     fn new(servers: Vec<Server>, urls: &[&str], backend: &str, seed: u64) -> Self {
         let listener = Listener::start(seed ^ 1);
         let mut place = Place::new()
+            .variable("AWS_ACCESS_KEY_ID", "test") // the emulator takes any
+            .variable("AWS_SECRET_ACCESS_KEY", "test")
+            .variable("AWS_REGION", "eu-west-1")
             .set(&format!("queue.backend={backend}"))
             .set("queue.lease=3s")
             .set("queue.heartbeat=500ms")
@@ -169,7 +185,7 @@ fn index(dice: &mut Dice, length: usize) -> usize {
     usize::try_from(dice.below(length as u64)).unwrap()
 }
 
-fn under_fire(name: &str, field: &Field, seed: u64) {
+fn under_fire(name: &str, field: &Field, fire: Fire, seed: u64) {
     let mut dice = Dice::new(seed);
     let mut done = Ledger::default();
     let started = Instant::now();
@@ -181,17 +197,17 @@ fn under_fire(name: &str, field: &Field, seed: u64) {
     }
     let clocks = [None, skewed.then_some("+5m"), skewed.then_some("-5m")];
     let mut workers: Vec<Running> = clocks.iter().map(|clock| field.worker(*clock)).collect();
-    let (mut accepted, all) = field.enqueue(&mut dice, 300);
+    let (mut accepted, all) = field.enqueue(&mut dice, fire.jobs.0);
     assert!(all, "no fault yet");
-    for fault in 0..FAULTS {
+    for fault in 0..fire.faults {
         std::thread::sleep(Duration::from_millis(50 + dice.below(250)));
         field.harm(&mut dice, &mut workers, &clocks, &mut done);
         if fault % 5 == 0 {
-            let (ids, all) = field.enqueue(&mut dice, 40);
+            let (ids, all) = field.enqueue(&mut dice, fire.jobs.1);
             accepted.extend(ids);
             done.enqueues_refused += u32::from(!all);
         }
-        if fault % 20 == 10 {
+        if fire.restarts && fault % 20 == 10 {
             field.servers[index(&mut dice, field.servers.len())].0.restart();
             done.restarts += 1;
         }
@@ -260,7 +276,7 @@ fn a_fleet_on_postgresql_loses_nothing_under_fire() {
     let seed = seed(NAME);
     let Some(records) = available(NAME, Server::postgres("faults-pg")) else { return };
     let field = Field::new(vec![records], &["queue.url"], "postgres", seed);
-    under_fire(NAME, &field, seed);
+    under_fire(NAME, &field, HOT, seed);
 }
 
 #[test]
@@ -271,5 +287,14 @@ fn a_fleet_on_rabbitmq_loses_nothing_under_fire() {
     let Some(broker) = available(NAME, Server::rabbitmq("faults-mq")) else { return };
     let urls = ["queue.url", "queue.broker_url"];
     let field = Field::new(vec![records, broker], &urls, "rabbitmq", seed);
-    under_fire(NAME, &field, seed);
+    under_fire(NAME, &field, HOT, seed);
+}
+
+#[test]
+fn a_fleet_on_sqs_loses_nothing_under_fire() {
+    const NAME: &str = "faults::a_fleet_on_sqs_loses_nothing_under_fire";
+    let seed = seed(NAME);
+    let Some(aws) = available(NAME, Server::aws("faults-aws")) else { return };
+    let field = Field::new(vec![aws], &["aws.endpoint"], "sqs", seed);
+    under_fire(NAME, &field, WARM, seed);
 }

@@ -28,6 +28,11 @@ impl Server {
         Self::start("worker/scripts/rabbitmq.sh", name, &[])
     }
 
+    /// An emulator of SQS and DynamoDB, which keeps nothing beyond its process.
+    pub(crate) fn aws(name: &str) -> Result<Self, String> {
+        Self::start("worker/scripts/aws.sh", name, &[])
+    }
+
     fn start(
         script: &'static str,
         name: &str,

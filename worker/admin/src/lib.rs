@@ -14,9 +14,11 @@
 //! the two probes do not, and say nothing that is worth hiding. They read no bodies; those of the API are
 //! bounded. `auth` says who is who, `audit` keeps who did what.
 
+pub mod acts;
 mod api;
 pub mod audit;
 pub mod auth;
+pub mod redact;
 mod scale;
 
 use std::future::Future;
@@ -35,8 +37,9 @@ use prometheus::{Encoder, TextEncoder};
 use tokio::net::TcpListener;
 
 pub use api::{
-    AccountView, Api, ApiSettings, BreakerView, Counted, DeadGroups, Fetch, Insight, LimitView,
-    RuleView, ScheduleView, SnsHook, Why,
+    AccountView, Api, ApiSettings, BreakerView, Counted, DeadGroups, Fetch, FoundOut, Header,
+    HookError, Hooks, Insight, LimitView, Problem, RuleView, ScheduleView, SnsHook, StopView,
+    Unfound, Why,
 };
 pub use scale::{LaneLoad, Scale};
 

@@ -7,7 +7,7 @@ use flotilla_core::account::AccountStatus;
 use flotilla_core::breaker::Stand;
 use flotilla_core::clock::{after, between};
 use flotilla_core::{State, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::marks::Level;
 use crate::overview::{LaneView, Overview};
@@ -21,7 +21,7 @@ const BEHIND: Duration = Duration::from_secs(900);
 const SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// One thing that needs somebody.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attention {
     /// How much it matters.
     pub level: Level,

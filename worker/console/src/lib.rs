@@ -21,6 +21,7 @@ mod attention;
 mod blobs;
 mod filter;
 mod forms;
+mod glance;
 mod live;
 mod marks;
 mod overview;
@@ -38,6 +39,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
+use flotilla_admin::acts::Acts;
 use flotilla_admin::audit::Audit;
 use flotilla_admin::auth::Auth;
 use flotilla_core::blob::Blobs;
@@ -51,6 +53,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use accounts::Accounts;
 pub use attention::Attention;
+pub use glance::{Glance, LaneGlance};
 pub use marks::Level;
 pub use overview::{Dead, LaneView, Overview, Pace, Sources, gather};
 
@@ -99,6 +102,17 @@ pub struct Console {
 }
 
 impl Console {
+    /// What is done to jobs by hand, as in the API.
+    fn acts(&self) -> Acts {
+        Acts {
+            audit: self.audit.clone(),
+            ops: self.ops.clone(),
+            records: Arc::clone(&self.records),
+            cells: Arc::clone(&self.cells),
+            fleet: Arc::clone(&self.fleet),
+        }
+    }
+
     fn sources(&self) -> Sources<'_> {
         Sources {
             records: &*self.records,

@@ -12,7 +12,7 @@ use flotilla_core::{Cells, DeadClass, State, Timestamp};
 use flotilla_engine::scale::{self, Load};
 use flotilla_engine::traffic::{self, BreakerInfo, LimitInfo};
 use flotilla_vault::{Listed, Stopped};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Accounts;
 use crate::attention::{self, Attention};
@@ -67,7 +67,7 @@ impl LaneView {
 }
 
 /// Dead letters by what they need.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dead {
     /// All of them.
     pub total: u64,
@@ -80,7 +80,7 @@ pub struct Dead {
 }
 
 /// How fast it goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
     /// Jobs completed per second; absent: none lately.
     pub rate: Option<f64>,

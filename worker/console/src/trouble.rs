@@ -2,6 +2,7 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use flotilla_admin::Problem;
 use flotilla_admin::auth::Refused;
 use flotilla_core::ids::InvalidName;
 use flotilla_core::queue::{QueueError, QueueErrorKind};
@@ -54,6 +55,12 @@ impl Trouble {
 impl From<Refused> for Trouble {
     fn from(refused: Refused) -> Self {
         Self::new(refused.status(), "Not allowed", refused)
+    }
+}
+
+impl From<Problem> for Trouble {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem.status(), "That does not work", problem.detail())
     }
 }
 

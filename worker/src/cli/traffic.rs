@@ -55,6 +55,9 @@ pub(crate) enum Platforms {
 pub(crate) enum Breakers {
     /// List breakers that are open or had trouble lately
     List {
+        /// Also how each was turned within a week: when, by whom, why
+        #[arg(long)]
+        history: bool,
         /// Answer in JSON
         #[arg(long)]
         json: bool,

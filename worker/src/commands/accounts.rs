@@ -13,9 +13,20 @@ use serde_json::json;
 use crate::cli::{Accounts, One};
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::remote::{Site, Target};
 use crate::wire::{self, Ports};
 
-pub(super) async fn run(command: &Accounts, config: &Config) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    command: &Accounts,
+    config: &Config,
+    target: &Target,
+) -> Result<Exit, Failure> {
+    if let Accounts::List { .. } | Accounts::Show(_) = command {
+        let site = target.open(config).await?;
+        let result = look(command, &*site).await;
+        site.close().await;
+        return result;
+    }
     let ports = wire::ports(config).await?;
     let result = match wire::vault::open(config, &ports) {
         Ok(vault) => act(command, config, &ports, &vault).await,
@@ -23,6 +34,34 @@ pub(super) async fn run(command: &Accounts, config: &Config) -> Result<Exit, Fai
     };
     ports.close().await;
     result
+}
+
+/// What a fleet far away shows too.
+async fn look(command: &Accounts, site: &dyn Site) -> Result<Exit, Failure> {
+    let now = site.now();
+    match command {
+        Accounts::List { tenant, trouble, json } => {
+            let (mut all, stops) = site.accounts(tenant.as_ref()).await?;
+            if *trouble {
+                all.retain(|it| in_trouble(it, now));
+            }
+            if *json {
+                output::json(&json!({"accounts": all, "stopped": stops}))?;
+            } else {
+                table::list(&all, &stops, now)?;
+            }
+        }
+        Accounts::Show(one) => {
+            let shown = site.account(&one.tenant, &one.name).await?;
+            if one.json {
+                output::json(&shown)?;
+            } else {
+                table::show(&shown, now)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(Exit::Ok)
 }
 
 async fn act(
@@ -34,36 +73,7 @@ async fn act(
     let now = ports.now();
     match command {
         Accounts::Add(args) => add::run(args, config, vault, now).await,
-        Accounts::List { tenant, trouble, json } => {
-            let mut all: Vec<Listed> = Vec::new();
-            loop {
-                let last = all.last().map(|last| last.account.clone());
-                let page = vault.list(tenant.as_ref(), last.as_ref(), 500).await?;
-                if page.is_empty() {
-                    break;
-                }
-                all.extend(page);
-            }
-            if *trouble {
-                all.retain(|it| in_trouble(it, now));
-            }
-            let stops = vault.stops().await?;
-            if *json {
-                output::json(&json!({"accounts": all, "stopped": stops}))?;
-            } else {
-                table::list(&all, &stops, now)?;
-            }
-            Ok(Exit::Ok)
-        }
-        Accounts::Show(one) => {
-            let shown = vault.show(&one.tenant, &one.name).await?;
-            if one.json {
-                output::json(&shown)?;
-            } else {
-                table::show(&shown, now)?;
-            }
-            Ok(Exit::Ok)
-        }
+        Accounts::List { .. } | Accounts::Show(_) => Ok(Exit::Ok), // looked at above
         Accounts::Refresh(one) => refresh(one, vault, now).await,
         Accounts::Revoke { one, remove } => revoke(one, *remove, vault).await,
         Accounts::Rewrap { new_key, json } => {

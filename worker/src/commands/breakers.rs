@@ -1,27 +1,30 @@
 //! `flotilla breakers`: who is not called for now, and opening and closing by hand.
 
 use flotilla_config::Config;
-use flotilla_core::limit::LimitKey;
-use flotilla_engine::traffic;
+use flotilla_core::breaker::Past;
+use flotilla_core::{LimitKey, Timestamp};
+use flotilla_engine::traffic::BreakerInfo;
 
 use crate::cli::Breakers;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::wire::{self, Ports};
+use crate::remote::{Site, Target};
 
-pub(super) async fn run(command: &Breakers, config: &Config) -> Result<Exit, Failure> {
-    let depth = wire::engine::settings(config)?.breakers.depth;
-    let ports = wire::ports(config).await?;
-    let result = act(command, &ports, depth).await;
-    ports.close().await;
+pub(super) async fn run(
+    command: &Breakers,
+    config: &Config,
+    target: &Target,
+) -> Result<Exit, Failure> {
+    let site = target.open(config).await?;
+    let result = act(command, &*site).await;
+    site.close().await;
     result
 }
 
-async fn act(command: &Breakers, ports: &Ports, depth: usize) -> Result<Exit, Failure> {
-    let (cells, clock, now) = (&*ports.cells, ports.clock(), ports.now());
+async fn act(command: &Breakers, site: &dyn Site) -> Result<Exit, Failure> {
     match command {
-        Breakers::List { json } => {
-            let breakers = traffic::breakers(cells, now).await?;
+        Breakers::List { history, json } => {
+            let breakers = site.breakers().await?;
             if *json {
                 output::json(&breakers)?;
             } else {
@@ -30,12 +33,13 @@ async fn act(command: &Breakers, ports: &Ports, depth: usize) -> Result<Exit, Fa
                     .map(|info| vec![info.key.to_string(), info.stand.to_string()])
                     .collect();
                 output::table(&["BREAKER", "STANDS"], rows, "all breakers are closed")?;
+                if *history {
+                    turns(&breakers, site.now())?;
+                }
             }
         }
         Breakers::Open { key, reason, pause } => {
-            let key = known(key, depth)?;
-            let by = wire::user();
-            traffic::open_breaker(cells, &*clock, &key, &by, reason, *pause).await?;
+            site.open_breaker(key, reason, *pause).await?;
             output::line(match pause {
                 Some(pause) => {
                     format!("opened {key}; a few jobs try again after {}", output::short(*pause))
@@ -44,9 +48,7 @@ async fn act(command: &Breakers, ports: &Ports, depth: usize) -> Result<Exit, Fa
             })?;
         }
         Breakers::Close { key, reason } => {
-            let key = known(key, depth)?;
-            let by = wire::user();
-            let was = traffic::close_breaker(cells, &*clock, &key, &by, reason).await?;
+            let was = site.close_breaker(key, reason).await?;
             output::line(if was {
                 format!("closed {key}; its jobs are woken, few at first")
             } else {
@@ -57,13 +59,17 @@ async fn act(command: &Breakers, ports: &Ports, depth: usize) -> Result<Exit, Fa
     Ok(Exit::Ok)
 }
 
-/// A key that names a breaker: a longer one shares that of its first parts.
-fn known(key: &LimitKey, depth: usize) -> Result<LimitKey, Failure> {
-    let breaker = key.above(depth);
-    if breaker == *key {
-        return Ok(breaker);
-    }
-    Err(Failure::usage(format!(
-        "{key} has no breaker of its own: its jobs share that of {breaker}"
-    )))
+/// How each was turned lately, the latest first.
+fn turns(breakers: &[BreakerInfo], now: Timestamp) -> Result<(), Failure> {
+    let turns = breakers.iter().flat_map(|info| info.history.iter().map(|past| (&info.key, past)));
+    let mut turns: Vec<(&LimitKey, &Past)> = turns.collect();
+    turns.sort_by_key(|(_, past)| std::cmp::Reverse(past.at));
+    let row = |(key, past): &(&LimitKey, &Past)| {
+        let at = output::relative(past.at, now);
+        vec![at, key.to_string(), past.to.clone(), past.by.clone(), output::clip(&past.why, 80)]
+    };
+    output::line("")?;
+    let heading = ["TURNED", "BREAKER", "TO", "BY", "WHY"];
+    output::table(&heading, turns.iter().map(row).collect(), "none was turned within a week")?;
+    Ok(())
 }

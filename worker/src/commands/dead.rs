@@ -6,112 +6,94 @@ mod replay;
 mod replays;
 
 use flotilla_config::Config;
-use flotilla_core::records::{Filter, Page};
-use flotilla_core::replay::{Selection, select};
+use flotilla_core::records::Page;
+use flotilla_core::replay::Selection;
 use flotilla_core::{DeadClass, JobId, State};
 use serde_json::json;
 
 use crate::cli::{Dead, FoundOut, How, Like, Sure, Which, WhichDead};
-use crate::commands::{jobs, known};
+use crate::commands::jobs;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::wire::{self, Ports};
+use crate::remote::{End, Site, Target, known};
 
 /// Dead letters of one command, unless it says otherwise.
 const MOST: usize = 10_000;
-/// Ids of one call of a port.
-const IDS: usize = 500;
 
-pub(super) async fn run(command: &Dead, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config).await?;
-    let result = act(command, &ports, config).await;
-    ports.close().await;
+pub(super) async fn run(command: &Dead, config: &Config, target: &Target) -> Result<Exit, Failure> {
+    let site = target.open(config).await?;
+    let result = act(command, &*site, config).await;
+    site.close().await;
     result
 }
 
-async fn act(command: &Dead, ports: &Ports, config: &Config) -> Result<Exit, Failure> {
+async fn act(command: &Dead, site: &dyn Site, config: &Config) -> Result<Exit, Failure> {
     match command {
         Dead::List { which, like, limit, before, json } => {
-            list(ports, &selection(which, like), Page { limit: *limit, before: *before }, *json)
+            list(site, &selection(which, like), Page { limit: *limit, before: *before }, *json)
                 .await
         }
         Dead::Groups { which, like, limit, json } => {
-            groups::run(ports, &selection(which, like), *limit, *json).await
+            groups::run(site, &selection(which, like), *limit, *json).await
         }
-        Dead::Show { id, json } => show(ports, *id, *json).await,
-        Dead::Edit { .. } => edit::run(command, ports, config).await,
+        Dead::Show { id, json } => show(site, *id, *json).await,
+        Dead::Edit { .. } => edit::run(command, site, config).await,
         Dead::Replay { which, word: FoundOut { found: Some(found), result }, how } => {
             if *how != How::default() {
                 return Err(Failure::usage("--found speaks for one dead letter: it goes alone"));
             }
-            replay::found(ports, config, which, *found, result.as_deref()).await
+            replay::found(site, which, *found, result.as_deref()).await
         }
-        Dead::Replay { which, how, .. } => replay::run(ports, config, which, how).await,
-        Dead::Replays(command) => replays::run(command, ports).await,
-        Dead::Discard { which, sure } => end(ports, which, sure, "put aside", End::Discard).await,
-        Dead::Purge { which, sure } => end(ports, which, sure, "deleted", End::Purge).await,
+        Dead::Replay { which, how, .. } => replay::run(site, which, how).await,
+        Dead::Replays(command) => replays::run(command, site).await,
+        Dead::Discard { which, sure } => end(site, which, sure, "put aside", End::Discard).await,
+        Dead::Purge { which, sure } => end(site, which, sure, "deleted", End::Purge).await,
     }
 }
 
 async fn list(
-    ports: &Ports,
+    site: &dyn Site,
     selection: &Selection,
-    mut page: Page,
+    page: Page,
     as_json: bool,
 ) -> Result<Exit, Failure> {
-    let (filter, most) = (selection.filter(), page.limit);
-    let mut jobs = Vec::new();
-    let next = loop {
-        page.limit = most - jobs.len();
-        let listed = ports.records.list(&filter, page).await?;
-        jobs.extend(listed.jobs.into_iter().filter(|record| selection.takes(record)));
-        page.before = listed.next;
-        if page.before.is_none() || jobs.len() >= most || selection.groups.is_empty() {
-            break listed.next;
-        }
-    };
+    let listed = site.dead(selection, page).await?;
     if as_json {
-        output::json(&json!({"jobs": jobs, "next": next}))?;
+        output::json(&json!({"jobs": listed.jobs, "next": listed.next}))?;
     } else {
-        jobs::table(&jobs, ports.now(), "no dead letters")?;
-        if let Some(next) = next {
+        jobs::table(&listed.jobs, site.now(), "no dead letters")?;
+        if let Some(next) = listed.next {
             output::line(format!("more: --before {next}"))?;
         }
     }
     Ok(Exit::Ok)
 }
 
-async fn show(ports: &Ports, id: JobId, as_json: bool) -> Result<Exit, Failure> {
-    let job = known(&*ports.records, id).await?;
+async fn show(site: &dyn Site, id: JobId, as_json: bool) -> Result<Exit, Failure> {
+    let job = known(site, id).await?;
     if job.state != State::Dead {
         return Err(Failure::usage(format!(
             "{id} is {}, not dead: `flotilla jobs show {id}`",
             job.state
         )));
     }
-    jobs::show(&job, ports.now(), as_json)?;
+    jobs::show(&job, site.now(), as_json)?;
     if !as_json {
         output::line(advice(job.class))?;
     }
     Ok(Exit::Ok)
 }
 
-#[derive(Clone, Copy)]
-enum End {
-    Discard,
-    Purge,
-}
-
 /// Discards or purges, after the person has typed how many that is.
 async fn end(
-    ports: &Ports,
+    site: &dyn Site,
     which: &WhichDead,
     sure: &Sure,
     verb: &str,
     how: End,
 ) -> Result<Exit, Failure> {
     let selection = chosen(which)?;
-    let matching = matching(ports, &selection).await?;
+    let matching = site.matching(&selection).await?;
     let n = matching.min(which.limit.unwrap_or(MOST) as u64);
     if which.dry_run {
         if which.json {
@@ -137,52 +119,13 @@ async fn end(
         }
         _ => {}
     }
-    let done = finish(ports, &selection, n, &sure.reason, how).await?;
-    tracing::info!(
-        target: "audit", who = wire::user(), what = "dead letters", after = verb, count = done,
-        reason = sure.reason, selection = %json!(selection),
-    );
+    let done = site.end(&selection, n, &sure.reason, how).await?;
     if which.json {
         output::json(&json!({"touched": done}))?;
     } else {
         output::line(format!("{verb}: {}", count(done)))?;
     }
     Ok(Exit::Ok)
-}
-
-async fn finish(
-    ports: &Ports,
-    selection: &Selection,
-    n: u64,
-    reason: &str,
-    how: End,
-) -> Result<u64, Failure> {
-    let (records, now) = (&ports.records, ports.now());
-    let limit = usize::try_from(n).unwrap_or(MOST);
-    let mut filters = vec![selection.filter()];
-    if !selection.groups.is_empty() {
-        let ids = select(&**records, selection, limit).await?;
-        filters = ids
-            .chunks(IDS)
-            .map(|ids| Filter { ids: ids.to_vec(), ..Filter::default() }.dead())
-            .collect();
-    }
-    let mut done = 0;
-    for filter in filters {
-        done += match how {
-            End::Discard => records.discard(&filter, reason, limit, now).await?,
-            End::Purge => records.purge(&filter, limit).await?,
-        };
-    }
-    Ok(done)
-}
-
-/// How many dead letters are meant.
-async fn matching(ports: &Ports, selection: &Selection) -> Result<u64, Failure> {
-    if selection.groups.is_empty() {
-        return Ok(ports.records.count(&selection.filter()).await?);
-    }
-    Ok(select(&*ports.records, selection, usize::MAX).await?.len() as u64)
 }
 
 fn selection(which: &Which, like: &Like) -> Selection {

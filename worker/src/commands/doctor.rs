@@ -1,5 +1,6 @@
 //! `flotilla doctor`: what would keep this place from working, and how to mend it.
 
+mod external;
 mod fleet;
 mod place;
 mod reach;
@@ -57,6 +58,7 @@ pub(super) async fn run(args: &Doctor, config: &Config) -> Result<Exit, Failure>
     findings.extend(settings::look(config));
     findings.extend(place::look(config, &args.unit));
     findings.extend(reach::look(config).await);
+    findings.extend(external::look(config).await);
     match wire::ports(config).await {
         Ok(ports) => {
             findings.extend(fleet::look(config, &ports).await);

@@ -9,42 +9,42 @@ use std::time::Duration;
 
 use flotilla_config::Config;
 use flotilla_core::clock::after;
-use flotilla_core::ops::{Accepted, EnqueueError, Ops};
-use flotilla_core::queue::{Enqueued, NewJob};
+use flotilla_core::ops::{Accepted, EnqueueError};
+use flotilla_core::queue::Enqueued;
 use flotilla_core::{Envelope, JobId, Payload, Timestamp, Unique, UniqueScope};
 use serde_json::{Value, json};
 
 use crate::cli::Enqueue;
-use crate::commands::{jobs, known, status};
+use crate::commands::{jobs, status};
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::remote::{Refusal, Site, Target, known};
+use crate::wire;
 use crate::wire::input::{self, Lines};
-use crate::wire::{self, Ports};
 
 /// Lines that share one transaction.
 const BATCH: usize = 500;
 
-pub(super) async fn run(args: &Enqueue, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config).await?;
-    let ops = wire::ops(config, &ports)?;
-    let result = act(args, config, &ports, &ops).await;
-    ports.close().await;
+pub(super) async fn run(args: &Enqueue, config: &Config, target: &Target) -> Result<Exit, Failure> {
+    let site = target.open(config).await?;
+    let result = act(args, config, &*site).await;
+    site.close().await;
     result
 }
 
-async fn act(args: &Enqueue, config: &Config, ports: &Ports, ops: &Ops) -> Result<Exit, Failure> {
-    ops.registry.get(args.kind.as_str())?; // before any input is read
+async fn act(args: &Enqueue, config: &Config, site: &dyn Site) -> Result<Exit, Failure> {
+    site.knows(&args.kind)?; // before any input is read
     let mut tally = Tally::default();
     match &args.jsonl {
-        Some(file) => lines(args, config, ops, file, &mut tally).await?,
+        Some(file) => lines(args, config, site, file, &mut tally).await?,
         None => {
             let payload = match &args.payload {
                 Some(given) => input::payload(given, config.queue.max_payload)?,
                 None => Payload::from_bytes(&b"{}"[..]),
             };
-            let envelope = envelope(args, payload, ops.clock.now());
-            let accepted = ops.enqueue(vec![envelope]).await?;
-            for one in accepted {
+            let envelope = envelope(args, payload, site.now());
+            for one in site.enqueue(vec![envelope]).await? {
+                let one = one.map_err(|refusal| Failure::usage(refusal.says))?;
                 tally.accepted(args, one)?;
             }
         }
@@ -57,7 +57,7 @@ async fn act(args: &Enqueue, config: &Config, ports: &Ports, ops: &Ops) -> Resul
     }
     let refused = if tally.refused > 0 { Exit::Usage } else { Exit::Ok };
     if args.wait {
-        let waited = wait(args, ports, tally.ids).await?;
+        let waited = wait(args, site, tally.ids).await?;
         return Ok(if waited == Exit::Ok { refused } else { waited });
     }
     Ok(refused)
@@ -80,33 +80,29 @@ fn envelope(args: &Enqueue, payload: Payload, now: Timestamp) -> Envelope {
 async fn lines(
     args: &Enqueue,
     config: &Config,
-    ops: &Ops,
+    site: &dyn Site,
     file: &str,
     tally: &mut Tally,
 ) -> Result<(), Failure> {
-    let mut batch: Vec<NewJob> = Vec::with_capacity(BATCH);
+    let mut batch: Vec<(u64, Envelope)> = Vec::with_capacity(BATCH);
     let mut lines = Lines::new(input::reader(file)?, config.queue.max_payload);
     while let Some(line) = next(&mut lines)? {
         let number = lines.number();
-        let prepared = match line {
+        match line {
             Ok(bytes) => {
-                let now = ops.clock.now();
-                ops.prepare(envelope(args, Payload::from_bytes(bytes), now), now)
+                batch.push((number, envelope(args, Payload::from_bytes(bytes), site.now())));
             }
-            Err(message) => Err(EnqueueError::Field { field: "payload", message }),
-        };
-        match prepared {
-            Ok(job) => batch.push(job),
-            Err(error) => {
-                flush(args, ops, &mut batch, tally).await?; // answers stay in the order of lines
-                tally.refused(args, number, &error)?;
+            Err(message) => {
+                flush(args, site, &mut batch, tally).await?; // answers stay in the order of lines
+                let error = EnqueueError::Field { field: "payload", message };
+                tally.refused(args, number, &Refusal::from(&error))?;
             }
         }
         if batch.len() == BATCH {
-            flush(args, ops, &mut batch, tally).await?;
+            flush(args, site, &mut batch, tally).await?;
         }
     }
-    flush(args, ops, &mut batch, tally).await
+    flush(args, site, &mut batch, tally).await
 }
 
 fn next<R: BufRead>(lines: &mut Lines<R>) -> Result<Option<Result<Vec<u8>, String>>, Failure> {
@@ -115,14 +111,20 @@ fn next<R: BufRead>(lines: &mut Lines<R>) -> Result<Option<Result<Vec<u8>, Strin
 
 async fn flush(
     args: &Enqueue,
-    ops: &Ops,
-    batch: &mut Vec<NewJob>,
+    site: &dyn Site,
+    batch: &mut Vec<(u64, Envelope)>,
     tally: &mut Tally,
 ) -> Result<(), Failure> {
-    for one in ops.enqueue_prepared(batch).await? {
-        tally.accepted(args, one)?;
+    if batch.is_empty() {
+        return Ok(());
     }
-    batch.clear();
+    let (numbers, envelopes): (Vec<u64>, Vec<Envelope>) = batch.drain(..).unzip();
+    for (number, one) in numbers.into_iter().zip(site.enqueue(envelopes).await?) {
+        match one {
+            Ok(one) => tally.accepted(args, one)?,
+            Err(refusal) => tally.refused(args, number, &refusal)?,
+        }
+    }
     Ok(())
 }
 
@@ -158,17 +160,12 @@ impl Tally {
         self.say(args, &said, Some(one.id), None)
     }
 
-    fn refused(
-        &mut self,
-        args: &Enqueue,
-        number: u64,
-        error: &EnqueueError,
-    ) -> Result<(), Failure> {
+    fn refused(&mut self, args: &Enqueue, number: u64, why: &Refusal) -> Result<(), Failure> {
         self.refused += 1;
-        let message = error.to_string();
+        let message = &why.says;
         let said = json!({
             "ok": false, "line": number,
-            "error": {"kind": "invalid", "message": message, "field": error.field()},
+            "error": {"kind": "invalid", "message": message, "field": why.field},
         });
         self.say(args, &said, None, Some(&format!("line {number}: {message}")))
     }
@@ -193,20 +190,20 @@ impl Tally {
 }
 
 /// Waits until each job is finished and shows it; the first bad end decides the exit code.
-async fn wait(args: &Enqueue, ports: &Ports, ids: VecDeque<JobId>) -> Result<Exit, Failure> {
+async fn wait(args: &Enqueue, site: &dyn Site, ids: VecDeque<JobId>) -> Result<Exit, Failure> {
     let limit = args.timeout.unwrap_or(Duration::MAX);
     let waiting = async {
         let mut exit = Exit::Ok;
-        let mut changes = ports.records.changes();
+        let mut changes = site.changes();
         for id in ids {
             loop {
                 changes.mark_unchanged();
-                let job = known(&*ports.records, id).await?;
+                let job = known(site, id).await?;
                 if job.state.is_finished() {
                     if args.json {
                         output::line(serde_json::to_string(&job)?)?;
                     } else {
-                        jobs::show(&job, ports.now(), false)?;
+                        jobs::show(&job, site.now(), false)?;
                     }
                     if status::verdict(&job) != Exit::Ok {
                         exit = Exit::JobFailed;

@@ -1,25 +1,29 @@
 //! `flotilla jobs`: list, show, cancel.
 
 use flotilla_config::Config;
-use flotilla_core::records::{Cancel, Filter, JobRecord, Page};
+use flotilla_core::records::{Cancel, Filter, JobRecord, Page, RunNow};
 use flotilla_core::{State, Timestamp};
 use serde_json::json;
 
 use crate::cli::{Jobs, Which};
-use crate::commands::known;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::wire;
+use crate::remote::{Site, Target, known};
 
-pub(super) async fn run(command: &Jobs, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config).await?;
-    let now = ports.now();
+pub(super) async fn run(command: &Jobs, config: &Config, target: &Target) -> Result<Exit, Failure> {
+    let site = target.open(config).await?;
+    let result = act(command, &*site).await;
+    site.close().await;
+    result
+}
+
+async fn act(command: &Jobs, site: &dyn Site) -> Result<Exit, Failure> {
+    let now = site.now();
     let mut exit = Exit::Ok;
     match command {
         Jobs::List { which, state, limit, before, json } => {
             let filter = Filter { states: state.clone(), ..filter(which) };
-            let listed =
-                ports.records.list(&filter, Page { limit: *limit, before: *before }).await?;
+            let listed = site.jobs(&filter, Page { limit: *limit, before: *before }).await?;
             if *json {
                 output::json(&json!({"jobs": listed.jobs, "next": listed.next}))?;
             } else {
@@ -29,9 +33,29 @@ pub(super) async fn run(command: &Jobs, config: &Config) -> Result<Exit, Failure
                 }
             }
         }
-        Jobs::Show { id, json } => show(&known(&*ports.records, *id).await?, now, *json)?,
+        Jobs::Show { id, json } => show(&known(site, *id).await?, now, *json)?,
+        Jobs::RunNow { ids, json } => {
+            let answers = site.run_now(ids).await?;
+            if answers.iter().any(|answer| *answer != RunNow::Due) {
+                exit = Exit::JobFailed;
+            }
+            for (id, answer) in ids.iter().zip(answers) {
+                if *json {
+                    output::line(json!({"id": id, "outcome": answer}))?;
+                    continue;
+                }
+                let said = match answer {
+                    RunNow::Due => "is due now",
+                    RunNow::NotWaiting => {
+                        "does not wait for a moment: `flotilla why` says for what"
+                    }
+                    RunNow::Unknown => "is not known",
+                };
+                output::line(format!("{id} {said}"))?;
+            }
+        }
         Jobs::Cancel { ids, reason, json } => {
-            let answers = ports.records.cancel(ids, reason, now).await?;
+            let answers = site.cancel(ids, reason).await?;
             let missed = answers.iter().any(|a| matches!(a, Cancel::Finished | Cancel::Unknown));
             if missed {
                 exit = Exit::JobFailed;
@@ -51,7 +75,6 @@ pub(super) async fn run(command: &Jobs, config: &Config) -> Result<Exit, Failure
             }
         }
     }
-    ports.close().await;
     Ok(exit)
 }
 

@@ -3,28 +3,30 @@
 use flotilla_config::Config;
 use flotilla_core::Timestamp;
 use flotilla_core::limit::{Quota, Rule};
-use flotilla_engine::traffic::{self, LimitInfo};
+use flotilla_engine::traffic::LimitInfo;
 use serde_json::json;
 
 use crate::cli::Limits;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::wire::{self, Ports};
+use crate::remote::{Site, Target};
 
-pub(super) async fn run(command: &Limits, config: &Config) -> Result<Exit, Failure> {
-    let rules = wire::engine::settings(config)?.limits.rules;
-    let ports = wire::ports(config).await?;
-    let result = act(command, &ports, &rules).await;
-    ports.close().await;
+pub(super) async fn run(
+    command: &Limits,
+    config: &Config,
+    target: &Target,
+) -> Result<Exit, Failure> {
+    let site = target.open(config).await?;
+    let result = act(command, &*site).await;
+    site.close().await;
     result
 }
 
-async fn act(command: &Limits, ports: &Ports, fixed: &[Rule]) -> Result<Exit, Failure> {
-    let (cells, clock, now) = (&*ports.cells, ports.clock(), ports.now());
+async fn act(command: &Limits, site: &dyn Site) -> Result<Exit, Failure> {
+    let now = site.now();
     match command {
         Limits::List { json } => {
-            let rules = traffic::rules(cells, fixed, now).await?;
-            let limits = traffic::limits(cells, fixed, now).await?;
+            let (rules, limits) = site.limits().await?;
             if *json {
                 output::json(&json!({"rules": rules, "keys": limits}))?;
                 return Ok(Exit::Ok);
@@ -46,12 +48,12 @@ async fn act(command: &Limits, ports: &Ports, fixed: &[Rule]) -> Result<Exit, Fa
         }
         Limits::Set { key, quotas } => {
             let rule = Rule::new(key, quotas).map_err(Failure::usage)?;
-            traffic::set_rule(cells, &*clock, &rule).await?;
+            site.set_rule(&rule).await?;
             let quotas = texts(&rule.quotas);
             output::line(format!("set {key}: {quotas}; workers heed it within two seconds"))?;
         }
         Limits::Unset { key } => {
-            let was = traffic::unset_rule(cells, &*clock, key).await?;
+            let was = site.unset_rule(key).await?;
             output::line(if was {
                 format!("{key} is as the configuration says again")
             } else {

@@ -22,6 +22,7 @@ mod schema;
 mod status;
 mod suspect;
 mod tokens;
+mod top;
 mod try_;
 mod why;
 mod worker;
@@ -31,15 +32,16 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use flotilla_config::{Config, LoadOptions};
-use flotilla_core::JobId;
-use flotilla_core::records::{JobRecord, Records};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Accounts, Cli, Command};
 use crate::exit::{Exit, Failure};
+use crate::remote::Target;
 use crate::telemetry::{self, Volume};
 
 /// Loads the configuration and runs the command.
 pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
+    refuse(&cli)?;
+    let target = target(&cli)?;
     let loaded = load(&cli);
     let common = cli.common();
     let command = match cli.command {
@@ -54,11 +56,11 @@ pub(crate) async fn run(cli: Cli) -> Result<Exit, Failure> {
     let config = loaded?;
     let volume = match command {
         Command::Worker(_) => Volume::Configured,
-        Command::Demo(_) => Volume::Silent,
+        Command::Demo(_) | Command::Top(_) => Volume::Silent,
         _ => Volume::Warnings,
     };
     let telemetry = telemetry::install(&config, volume)?;
-    let ended = dispatch(command, config, common).await;
+    let ended = dispatch(command, config, common, &target).await;
     telemetry.close().await;
     ended
 }
@@ -67,22 +69,24 @@ async fn dispatch(
     command: Command,
     config: Config,
     common: Vec<OsString>,
+    target: &Target,
 ) -> Result<Exit, Failure> {
     match command {
         Command::Demo(args) => demo::run(&args, &config).await,
         Command::Worker(args) => worker::run(&args, &config, common).await,
-        Command::Enqueue(args) => enqueue::run(&args, &config).await,
+        Command::Enqueue(args) => enqueue::run(&args, &config, target).await,
         Command::Try(args) => try_::run(&args, &config).await,
-        Command::Status(args) => status::run(&args, &config).await,
-        Command::Jobs(command) => jobs::run(&command, &config).await,
-        Command::Queues(command) => queues::run(&command, &config).await,
-        Command::Workers(command) => workers::run(&command, &config).await,
-        Command::Why(args) => why::run(&args, &config).await,
-        Command::Accounts(command) => accounts::run(&command, &config).await,
+        Command::Status(args) => status::run(&args, &config, target).await,
+        Command::Jobs(command) => jobs::run(&command, &config, target).await,
+        Command::Queues(command) => queues::run(&command, &config, target).await,
+        Command::Workers(command) => workers::run(&command, &config, target).await,
+        Command::Top(args) => top::run(&args, &config, target).await,
+        Command::Why(args) => why::run(&args, &config, target).await,
+        Command::Accounts(command) => accounts::run(&command, &config, target).await,
         Command::Platforms(command) => platforms::run(&command, &config),
-        Command::Limits(command) => limits::run(&command, &config).await,
-        Command::Breakers(command) => breakers::run(&command, &config).await,
-        Command::Dead(command) => dead::run(&command, &config).await,
+        Command::Limits(command) => limits::run(&command, &config, target).await,
+        Command::Breakers(command) => breakers::run(&command, &config, target).await,
+        Command::Dead(command) => dead::run(&command, &config, target).await,
         Command::Schema(args) => schema::run(&args, &config),
         Command::Bench(args) => bench::run(&args, &config).await,
         Command::Classifier(command) => classifier::run(&command, &config).await,
@@ -112,9 +116,63 @@ fn text_of(path: &Path) -> Result<String, Failure> {
     Ok(text.to_owned())
 }
 
-/// The job of that id, or a failure that says what to do.
-async fn known(records: &dyn Records, id: JobId) -> Result<JobRecord, Failure> {
-    records.get(id).await?.ok_or_else(|| {
-        Failure::usage(format!("no job {id} here: `flotilla jobs list` shows those there are; is --data or --config the right one?"))
+/// The fleet that the command line names. `bench` has a `--profile` of its own.
+fn target(cli: &Cli) -> Result<Target, Failure> {
+    match cli.command {
+        Command::Bench(_) => Ok(Target::Here),
+        _ => Target::of(&cli.reach),
+    }
+}
+
+/// What works on this machine only says so, rather than do something else than was meant.
+fn refuse(cli: &Cli) -> Result<(), Failure> {
+    let profile = cli.reach.profile.is_some() && !matches!(cli.command, Command::Bench(_));
+    if cli.reach.server.is_none() && !profile {
+        return Ok(());
+    }
+    match local_only(&cli.command) {
+        None => Ok(()),
+        Some(name) => Err(Failure::usage(format!(
+            "`flotilla {name}` works with this machine's configuration only: leave --server and \
+             --profile out, or run it where the fleet is"
+        ))),
+    }
+}
+
+/// The name of a command that has nothing to ask of a fleet far away.
+fn local_only(command: &Command) -> Option<&'static str> {
+    Some(match command {
+        Command::Enqueue(_)
+        | Command::Status(_)
+        | Command::Jobs(_)
+        | Command::Queues(_)
+        | Command::Workers(_)
+        | Command::Why(_)
+        | Command::Top(_)
+        | Command::Limits(_)
+        | Command::Breakers(_)
+        | Command::Dead(_)
+        | Command::Accounts(Accounts::List { .. } | Accounts::Show(_)) => return None,
+        Command::Accounts(Accounts::Add(_)) => "accounts add",
+        Command::Accounts(Accounts::Refresh(_)) => "accounts refresh",
+        Command::Accounts(Accounts::Revoke { .. }) => "accounts revoke",
+        Command::Accounts(Accounts::Rewrap { .. }) => "accounts rewrap",
+        Command::Accounts(Accounts::Shred { .. }) => "accounts shred",
+        Command::Demo(_) => "demo",
+        Command::Worker(_) => "worker",
+        Command::Try(_) => "try",
+        Command::Platforms(_) => "platforms",
+        Command::Schema(_) => "schema",
+        Command::Bench(_) => "bench",
+        Command::Tokens(_) => "tokens",
+        Command::Config(_) => "config",
+        Command::Migrate => "migrate",
+        Command::Preflight(_) => "preflight",
+        Command::Doctor(_) => "doctor",
+        Command::Probe(_) => "probe",
+        Command::Classifier(_) => "classifier",
+        Command::Sandbox(_) => "sandbox",
+        Command::Suspect => "suspect",
+        Command::Completions { .. } => "completions",
     })
 }

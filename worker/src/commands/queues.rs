@@ -1,20 +1,30 @@
 //! `flotilla queues`: lanes at a glance, pause and resume.
 
 use flotilla_config::Config;
-use flotilla_core::records::{LaneInfo, Pause, Records};
+use flotilla_core::records::LaneInfo;
 use flotilla_core::{State, Timestamp};
 
 use crate::cli::Queues;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::wire;
+use crate::remote::{Site, Target};
 
-pub(super) async fn run(command: &Queues, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config).await?;
-    let now = ports.now();
+pub(super) async fn run(
+    command: &Queues,
+    config: &Config,
+    target: &Target,
+) -> Result<Exit, Failure> {
+    let site = target.open(config).await?;
+    let result = act(command, &*site).await;
+    site.close().await;
+    result
+}
+
+async fn act(command: &Queues, site: &dyn Site) -> Result<Exit, Failure> {
+    let now = site.now();
     match command {
         Queues::List { json } => {
-            let lanes = ports.records.lanes().await?;
+            let lanes = site.lanes().await?;
             if *json {
                 output::json(&lanes)?;
             } else {
@@ -36,16 +46,14 @@ pub(super) async fn run(command: &Queues, config: &Config) -> Result<Exit, Failu
             }
         }
         Queues::Pause { lane, reason } => {
-            warn_if_empty(&*ports.records, lane.as_str()).await?;
-            let by = wire::user();
-            let pause = Pause { by, reason: reason.clone(), since: now };
-            ports.records.pause(lane, pause).await?;
+            warn_if_empty(site, lane.as_str()).await?;
+            site.pause(lane, reason).await?;
             output::line(format!(
                 "paused {lane}; `flotilla queues resume {lane}` gives its jobs out again"
             ))?;
         }
         Queues::Resume { lane } => {
-            let was = ports.records.resume(lane).await?;
+            let was = site.resume(lane).await?;
             output::line(if was {
                 format!("resumed {lane}")
             } else {
@@ -53,12 +61,11 @@ pub(super) async fn run(command: &Queues, config: &Config) -> Result<Exit, Failu
             })?;
         }
     }
-    ports.close().await;
     Ok(Exit::Ok)
 }
 
-async fn warn_if_empty(records: &dyn Records, lane: &str) -> Result<(), Failure> {
-    let lanes = records.lanes().await?;
+async fn warn_if_empty(site: &dyn Site, lane: &str) -> Result<(), Failure> {
+    let lanes = site.lanes().await?;
     let known: Vec<&str> = lanes.iter().map(|info| info.lane.as_str()).collect();
     if !known.contains(&lane) {
         let hint = flotilla_core::suggest::hint(lane, known);

@@ -5,32 +5,33 @@ use flotilla_core::records::JobRecord;
 use flotilla_core::{State, Timestamp};
 
 use crate::cli::Status;
-use crate::commands::{jobs, known};
+use crate::commands::jobs;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::wire::{self, Ports};
+use crate::remote::{Site, Target, known};
+use crate::wire;
 
-pub(super) async fn run(args: &Status, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config).await?;
-    let result = if args.watch { watch(args, &ports).await } else { once(args, &ports).await };
-    ports.close().await;
+pub(super) async fn run(args: &Status, config: &Config, target: &Target) -> Result<Exit, Failure> {
+    let site = target.open(config).await?;
+    let result = if args.watch { watch(args, &*site).await } else { once(args, &*site).await };
+    site.close().await;
     result
 }
 
-async fn once(args: &Status, ports: &Ports) -> Result<Exit, Failure> {
-    let job = known(&*ports.records, args.id).await?;
-    jobs::show(&job, ports.now(), args.json)?;
+async fn once(args: &Status, site: &dyn Site) -> Result<Exit, Failure> {
+    let job = known(site, args.id).await?;
+    jobs::show(&job, site.now(), args.json)?;
     Ok(verdict(&job))
 }
 
 /// One line (or one JSON line) for each change, the whole record at the end.
-async fn watch(args: &Status, ports: &Ports) -> Result<Exit, Failure> {
-    let mut changes = ports.records.changes();
+async fn watch(args: &Status, site: &dyn Site) -> Result<Exit, Failure> {
+    let mut changes = site.changes();
     let mut last = String::new();
     loop {
         changes.mark_unchanged();
-        let job = known(&*ports.records, args.id).await?;
-        let now = ports.now();
+        let job = known(site, args.id).await?;
+        let now = site.now();
         let seen = summary(&job, now);
         if seen != last {
             if args.json {

@@ -1,35 +1,23 @@
 //! `flotilla why`: what a job waits for, in one screen.
 
 use flotilla_config::Config;
-use flotilla_engine::why::{self, Sources, Why};
+use flotilla_engine::why::Why;
 
 use crate::cli::WhyArgs;
-use crate::commands::known;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::wire::{self, Ports};
+use crate::remote::{Site, Target, known};
 
-pub(super) async fn run(args: &WhyArgs, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config).await?;
-    let result = tell(args, &ports, config).await;
-    ports.close().await;
+pub(super) async fn run(args: &WhyArgs, config: &Config, target: &Target) -> Result<Exit, Failure> {
+    let site = target.open(config).await?;
+    let result = tell(args, &*site).await;
+    site.close().await;
     result
 }
 
-async fn tell(args: &WhyArgs, ports: &Ports, config: &Config) -> Result<Exit, Failure> {
-    let settings = wire::engine::settings(config)?;
-    let record = known(&*ports.records, args.id).await?;
-    let sources = Sources {
-        records: &*ports.records,
-        fleet: &*ports.fleet,
-        cells: &*ports.cells,
-        registry: &wire::kinds_offline(config)?,
-        rules: &settings.limits.rules,
-        depth: settings.breakers.depth,
-    };
-    let now = ports.now();
-    let facts = why::gather(&sources, &record, now).await?;
-    let why = why::why(&record, &facts, now);
+async fn tell(args: &WhyArgs, site: &dyn Site) -> Result<Exit, Failure> {
+    let record = known(site, args.id).await?;
+    let why = site.why(&record).await?;
     if args.json {
         output::json(&why)?;
         return Ok(Exit::Ok);
@@ -39,11 +27,10 @@ async fn tell(args: &WhyArgs, ports: &Ports, config: &Config) -> Result<Exit, Fa
     for reason in because {
         output::line(format!("  {reason}"))?;
     }
+    let now = site.now();
     if let Some(start) = start.filter(|start| *start > now) {
-        output::line(format!(
-            "  about {} to go",
-            output::short(flotilla_core::clock::between(now, start))
-        ))?;
+        let left = output::short(flotilla_core::clock::between(now, start));
+        output::line(format!("  about {left} to go"))?;
     }
     Ok(Exit::Ok)
 }

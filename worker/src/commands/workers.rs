@@ -1,24 +1,29 @@
 //! `flotilla workers`: who is there, and asking one to leave.
 
-use std::time::Duration;
-
 use flotilla_config::Config;
 use flotilla_core::WorkerId;
-use flotilla_core::clock::before;
 
 use crate::cli::Workers;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::wire;
+use crate::remote::{Site, Target};
 
-const SEEN_WITHIN: Duration = Duration::from_secs(60);
+pub(super) async fn run(
+    command: &Workers,
+    config: &Config,
+    target: &Target,
+) -> Result<Exit, Failure> {
+    let site = target.open(config).await?;
+    let result = act(command, &*site).await;
+    site.close().await;
+    result
+}
 
-pub(super) async fn run(command: &Workers, config: &Config) -> Result<Exit, Failure> {
-    let ports = wire::ports(config).await?;
-    let now = ports.now();
-    let exit = match command {
+async fn act(command: &Workers, site: &dyn Site) -> Result<Exit, Failure> {
+    let now = site.now();
+    match command {
         Workers::List { json } => {
-            let workers = ports.fleet.workers(before(now, SEEN_WITHIN)).await?;
+            let workers = site.workers().await?;
             if *json {
                 output::json(&workers)?;
             } else {
@@ -40,19 +45,15 @@ pub(super) async fn run(command: &Workers, config: &Config) -> Result<Exit, Fail
                 let heading = ["WORKER", "VERSION", "RUNNING", "STARTED", "SEEN", "STATE", "LANES"];
                 output::table(&heading, rows, "no workers: `flotilla worker` starts one")?;
             }
-            Exit::Ok
         }
         Workers::Drain { id } => {
-            if !ports.fleet.ask_drain(&WorkerId::new(id)).await? {
-                ports.close().await;
+            if !site.drain(&WorkerId::new(id)).await? {
                 return Err(Failure::usage(format!(
                     "no worker \"{id}\": `flotilla workers list` names them"
                 )));
             }
             output::line(format!("asked {id} to drain; it ends once its jobs have"))?;
-            Exit::Ok
         }
-    };
-    ports.close().await;
-    Ok(exit)
+    }
+    Ok(Exit::Ok)
 }

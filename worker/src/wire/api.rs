@@ -49,7 +49,7 @@ pub(crate) fn auth(config: &Config, ports: &Ports, address: SocketAddr) -> Resul
     }
     let settings = AuthSettings {
         session: config.admin.session,
-        secure_cookies: config.admin.cookies == Cookies::Secure && !address.ip().is_loopback(),
+        secure_cookies: secure(config, address)?,
         hosts: config.admin.hosts.clone(),
     };
     let mut auth = Auth::new(tokens, Arc::clone(&ports.cells), ports.clock(), settings);
@@ -58,6 +58,27 @@ pub(crate) fn auth(config: &Config, ports: &Ports, address: SocketAddr) -> Resul
     }
     auth.check_listen(address).map_err(Failure::config)?;
     Ok(auth)
+}
+
+/// Whether cookies go over HTTPS only: browsers come by HTTPS, also where a proxy ends it before
+/// this listener, or they come from other machines and nobody said that they come by plain HTTP.
+fn secure(config: &Config, address: SocketAddr) -> Result<bool, Failure> {
+    let beyond = config.admin.cookies == Cookies::Secure && !address.ip().is_loopback();
+    let Some(given) = config.admin.public_url.as_ref().or(config.oidc.public_url.as_ref()) else {
+        return Ok(beyond);
+    };
+    let wrong = || {
+        Failure::config(format!(
+            "admin.public_url: \"{given}\" is no address of a server: write it as \
+             https://fleet.example.com"
+        ))
+    };
+    let url: url::Url = given.parse().map_err(|_| wrong())?;
+    match url.scheme() {
+        "https" => Ok(true),
+        "http" => Ok(beyond),
+        _ => Err(wrong()),
+    }
 }
 
 fn role(given: TokenRole) -> Role {
@@ -103,6 +124,7 @@ pub(crate) fn api(
             timeout: given.timeout,
         },
         sns: hook(config)?,
+        webhooks: wire::webhooks::hooks(config, ports)?,
         stopping,
     })
 }

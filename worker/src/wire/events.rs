@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use flotilla_config::{Config, Told};
-use flotilla_core::event::{EventType, Events, Subscriber};
+use flotilla_config::{Config, HeardInOrder, Told};
+use flotilla_core::event::{EventType, Events, Order, Subscriber};
 
 use flotilla_core::ids::InvalidName;
 
@@ -22,6 +22,8 @@ pub(super) fn events(config: &Config) -> Result<Events, Failure> {
     Ok(Events {
         source: config.events.source.clone(),
         max_result: config.events.max_result,
+        batch: config.events.batch,
+        unheard: config.events.unheard,
         subscribers,
     })
 }
@@ -36,6 +38,10 @@ pub(super) fn subscriber(given: &flotilla_config::Subscriber) -> Result<Subscrib
         kinds: names(&given.kinds)?,
         lanes: names(&given.lanes)?,
         tenants: names(&given.tenants)?,
+        order: match given.order {
+            HeardInOrder::Subscriber => Order::Subscriber,
+            HeardInOrder::Job => Order::Job,
+        },
     })
 }
 

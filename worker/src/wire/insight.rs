@@ -6,19 +6,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flotilla_admin::{
-    AccountView, BreakerView, Dependency, Insight, LimitView, Ready, RuleView, ScheduleView, Why,
+    AccountView, BreakerView, Dependency, FoundOut, Insight, LimitView, Ready, RuleView,
+    ScheduleView, StopView, Unfound, Why,
 };
 use flotilla_config::Config;
+use flotilla_console::Glance;
 use flotilla_core::account::{Account, AccountStatus};
 use flotilla_core::blob::{BlobKey, Blobs};
 use flotilla_core::fleet::Fleet;
 use flotilla_core::limit::{LimitKey, Quota, Rule};
+use flotilla_core::ops::Ops;
 use flotilla_core::queue::{QueueError, QueueErrorKind};
 use flotilla_core::records::JobRecord;
 use flotilla_core::{Cells, Clock, JobId, Records, Registry, Tenant, Timestamp};
+use flotilla_engine::found::{self, Found, FoundError, Word};
 use flotilla_engine::why::{self, Sources};
 use flotilla_engine::{ScheduleEntry, schedule, traffic};
-use flotilla_vault::{Listed, Vault, VaultError};
+use flotilla_vault::{Listed, Stopped, Vault, VaultError};
 
 use crate::exit::Failure;
 use crate::wire::{self, Ports};
@@ -29,6 +33,7 @@ pub(crate) struct Seen {
     fleet: Arc<dyn Fleet>,
     cells: Arc<dyn Cells>,
     clock: Arc<dyn Clock>,
+    ops: Ops,
     registry: Arc<Registry>,
     rules: Vec<Rule>,
     depth: usize,
@@ -50,6 +55,7 @@ impl Seen {
             fleet: Arc::clone(&ports.fleet),
             cells: Arc::clone(&ports.cells),
             clock: ports.clock(),
+            ops: wire::ops(config, ports)?,
             registry,
             rules: settings.limits.rules,
             depth: settings.breakers.depth,
@@ -131,6 +137,7 @@ impl Insight for Seen {
             key: info.key.to_string(),
             says: info.stand.to_string(),
             stand: info.stand,
+            history: info.history,
         };
         Ok(found.map(view).collect())
     }
@@ -161,11 +168,44 @@ impl Insight for Seen {
     ) -> Result<Vec<AccountView>, QueueError> {
         let after = after.map(|(tenant, id)| place(tenant, id));
         let found = self.vault.list(tenant, after.as_ref(), limit).await;
-        let found = found.map_err(|error| match error {
-            VaultError::Store(error) => error,
-            other => QueueError::plain(QueueErrorKind::Unavailable, other.to_string()),
-        })?;
-        Ok(found.into_iter().map(view).collect())
+        Ok(found.map_err(store)?.into_iter().map(view).collect())
+    }
+
+    async fn found(&self, job: &JobRecord, word: &FoundOut) -> Result<JobId, Unfound> {
+        let found = match word.did {
+            true => Found::Did(word.result.clone()),
+            false => Found::DidNot,
+        };
+        let word = Word { found, by: word.by.clone() };
+        let done = found::replay(&*self.records, &*self.cells, &self.ops, job, &word).await;
+        done.map_err(|error| match error {
+            FoundError::Port(error) => Unfound::Port(error),
+            other => Unfound::Refused(other.to_string()),
+        })
+    }
+
+    async fn glance(&self) -> Result<serde_json::Value, QueueError> {
+        let sources = flotilla_console::Sources {
+            records: &*self.records,
+            fleet: &*self.fleet,
+            cells: &*self.cells,
+            accounts: &self.vault,
+            rules: &self.rules,
+        };
+        let seen = flotilla_console::gather(sources, self.clock.now()).await?;
+        let written = serde_json::to_value(Glance::from(seen));
+        written.map_err(|e| QueueError::new(QueueErrorKind::Corrupt, "no overview", e))
+    }
+
+    async fn stops(&self) -> Result<Vec<StopView>, QueueError> {
+        let stops = self.vault.stops().await.map_err(store)?.into_iter();
+        let view = |Stopped { platform, since, until, reason }| StopView {
+            platform,
+            since,
+            until,
+            reason,
+        };
+        Ok(stops.map(view).collect())
     }
 
     async fn schedules(&self) -> Result<Vec<ScheduleView>, QueueError> {
@@ -177,15 +217,24 @@ impl Insight for Seen {
     }
 }
 
+fn store(error: VaultError) -> QueueError {
+    match error {
+        VaultError::Store(error) => error,
+        other => QueueError::plain(QueueErrorKind::Unavailable, other.to_string()),
+    }
+}
+
 fn view(listed: Listed) -> AccountView {
     AccountView {
         account: listed.account,
+        version: listed.version,
         obtained_at: listed.obtained_at,
         refreshable: listed.refreshable,
         due_at: listed.due_at,
         overdue: listed.overdue,
         ends_at: listed.ends_at,
         failures: listed.failures,
+        lost: listed.lost,
         last_error: listed.last_error,
     }
 }

@@ -11,6 +11,7 @@ mod classifiers;
 pub(crate) mod console;
 pub(crate) mod engine;
 mod events;
+mod external;
 pub(crate) mod input;
 pub(crate) mod insight;
 pub(crate) mod media;
@@ -20,6 +21,7 @@ pub(crate) mod queue;
 mod sinks;
 mod time;
 pub(crate) mod vault;
+pub(crate) mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,7 +80,7 @@ pub(crate) async fn kinds(config: &Config, access: Access) -> Result<Registry, F
             (blobs, Sinks::default(), vec![PathBuf::from("/")], None)
         }
     };
-    registry(config, fetcher, blobs, sinks, roots, vault)
+    registry(config, fetcher, blobs, sinks, roots, vault, true)
 }
 
 /// Where workers read and write blobs.
@@ -89,7 +91,7 @@ pub(crate) async fn blobs(config: &Config) -> Result<Arc<dyn Blobs>, Failure> {
 /// The kinds for commands that run none: no folder is made.
 pub(crate) fn kinds_offline(config: &Config) -> Result<Registry, Failure> {
     let blobs = Arc::new(LocalBlobs::in_memory(config.blobs.max_bytes));
-    registry(config, Arc::new(fetcher(config)?), blobs, Sinks::default(), Vec::new(), None)
+    registry(config, Arc::new(fetcher(config)?), blobs, Sinks::default(), Vec::new(), None, false)
 }
 
 /// The guarded client for addresses that jobs and callers name.
@@ -128,6 +130,7 @@ fn registry(
     sinks: Sinks,
     roots: Vec<PathBuf>,
     vault: Option<Vault>,
+    runs: bool,
 ) -> Result<Registry, Failure> {
     let max_bytes = config.sources.max_bytes;
     let services = Services {
@@ -157,6 +160,7 @@ fn registry(
     flotilla_jobs::register(&mut registry, &services).map_err(Failure::bug)?;
     #[cfg(feature = "chaos")]
     chaos::register(&mut registry).map_err(Failure::bug)?;
+    external::register(&mut registry, config, runs)?;
     adjust(&mut registry, config).map_err(|e| Failure::config(format!("[kinds]: {e}")))?;
     Ok(registry)
 }
@@ -174,7 +178,8 @@ fn social(config: &Config) -> Result<Social, Failure> {
         upload: config.platforms.upload_timeout,
         ..Bounds::default()
     };
-    Ok(Social { platforms: Arc::new(platforms(config)?), bounds })
+    let webhooks = config.platforms.webhooks.iter().cloned().collect();
+    Ok(Social { platforms: Arc::new(platforms(config)?), bounds, webhooks })
 }
 
 fn adjust(registry: &mut Registry, config: &Config) -> Result<(), RegistryError> {
@@ -200,7 +205,8 @@ fn adjust(registry: &mut Registry, config: &Config) -> Result<(), RegistryError>
                 };
             }
             if let Some(within) = change.retry_within {
-                policy.retries.within = Some(within).filter(|within| !within.is_zero());
+                let never = if within.is_zero() { Duration::MAX } else { within };
+                policy.retries.within = Some(never);
             }
             for class in RetryClass::ALL {
                 let given = change.retry.iter().find(|(name, _)| *name == class.name());

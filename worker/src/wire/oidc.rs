@@ -25,7 +25,8 @@ pub(super) fn oidc(config: &Config) -> Result<Option<Oidc>, Failure> {
     };
     let local =
         |url: &str| url.starts_with("http://127.0.0.1:") || url.starts_with("http://localhost:");
-    let public_url = needed(&given.public_url, "public_url")?;
+    let public = given.public_url.clone().or_else(|| config.admin.public_url.clone());
+    let public_url = needed(&public, "public_url")?;
     for (name, url) in [("issuer", issuer), ("public_url", &public_url)] {
         if !url.starts_with("https://") && !local(url) {
             return Err(Failure::config(format!("oidc.{name}: \"{url}\" is no https address")));

@@ -59,7 +59,7 @@ fn keys(config: &Config) -> Result<Arc<dyn KeyProvider>, Failure> {
     Ok(Arc::new(ring.map_err(|e| Failure::config(format!("vault.keys: {e}")))?))
 }
 
-fn apps(config: &Config) -> Result<BTreeMap<String, App>, Failure> {
+pub(crate) fn apps(config: &Config) -> Result<BTreeMap<String, App>, Failure> {
     let app = |given: &flotilla_config::App| {
         let secret = given
             .read_secret()
@@ -136,11 +136,12 @@ fn delivery(to: &Subscriber, notice: &Notice, source: &str) -> Result<Envelope, 
         data: serde_json::to_value(notice)?,
     };
     let id = JobId::derived(&format!("event/{}/{}", event.id, to.name));
-    let payload = Delivery { subscriber: to.name.clone(), event };
+    let order = to.line(&notice.tenant, event.subject.as_deref());
+    let payload = Delivery::one(&to.name, event);
     Ok(Envelope {
         id: Some(id),
         tenant: Some(notice.tenant.clone()),
-        order: Some(to.order()),
+        order: Some(order),
         ..Envelope::new(DELIVER, Payload::of(&payload)?)
     })
 }

@@ -144,6 +144,19 @@ pub(crate) async fn retry(
     Ok(answer(StatusCode::OK, &done.await?))
 }
 
+/// A job that waits for its moment is due now.
+pub(crate) async fn run_now(
+    State(shared): State<Arc<Shared>>,
+    who: Principal,
+    headers: HeaderMap,
+    id: Id,
+    sent: Sent,
+) -> Result<Response, Problem> {
+    let reason = reason(&headers, sent)?;
+    let job = seen(&shared, &who, read_id(id)?, &headers).await?;
+    Ok(answer(StatusCode::OK, &shared.api.acts().run_now(&who, &job, reason).await?))
+}
+
 /// A finished job is enqueued anew, with a trace back to the old one.
 pub(crate) async fn again(
     State(shared): State<Arc<Shared>>,

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 use super::enqueue::json as answer;
 use super::job::{known, read_id};
 use super::problem::Problem;
-use super::{Shared, redact, search};
+use super::{Shared, search};
 use crate::auth::Principal;
+use crate::redact;
 
 /// Effects that are shown.
 const EFFECTS: usize = 100;
@@ -37,8 +38,7 @@ struct Moment {
 
 /// The version of a record: changes whenever anything of it does.
 pub(crate) fn etag(job: &JobRecord) -> String {
-    let bytes = serde_json::to_vec(job).unwrap_or_default();
-    format!("\"{}\"", &blake3::hash(&bytes).to_hex()[..16])
+    format!("\"{}\"", crate::acts::Acts::version(job))
 }
 
 pub(crate) async fn show(

@@ -15,6 +15,8 @@ use super::problem::Problem;
 use crate::auth::{Act, Principal, Refused};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Tells a client which Flotilla answers, so that it can say when the two do not fit.
+const VERSION: HeaderName = HeaderName::from_static("flotilla-version");
 /// Carries what the forms of a session carry.
 const CSRF: &str = "x-csrf-token";
 
@@ -34,6 +36,8 @@ pub(crate) async fn framed(
     let answer = tokio::time::timeout(within, next.run(request).instrument(span)).await;
     let mut response = answer.unwrap_or_else(|_| Problem::too_slow().into_response());
     response.headers_mut().insert(REQUEST_ID, id);
+    let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    response.headers_mut().insert(VERSION, version);
     response
 }
 

@@ -7,15 +7,14 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use flotilla_core::Tenant;
 use flotilla_core::clock::before;
-use flotilla_core::{Tenant, WorkerId};
 use serde_json::json;
 
 use super::Shared;
 use super::asked::{self, Query};
 use super::enqueue::json as answer;
 use super::problem::Problem;
-use crate::audit::Change;
 use crate::auth::{Principal, Tenants, Via};
 
 /// A worker that was not seen for longer is gone.
@@ -38,26 +37,8 @@ pub(crate) async fn drain(
 ) -> Result<Response, Problem> {
     let Path(name) = name.map_err(|e| Problem::bad_request("id", e.body_text()))?;
     asked::text("id", &name)?;
-    let unknown = || {
-        let detail = "no worker of that name: GET /v1/workers names them";
-        Problem::new(StatusCode::NOT_FOUND, "unknown-worker", "no such worker", detail)
-    };
-    let since = before(shared.api.ops.clock.now(), SEEN_WITHIN);
-    let there = shared.api.fleet.workers(since).await?;
-    let worker = there.into_iter().find(|worker| worker.id.as_str() == name).ok_or_else(unknown)?;
-    let change = Change {
-        what: "worker.drain",
-        target: name.clone(),
-        before: Some(json!({"draining": worker.draining, "running": worker.running})),
-        ..Change::default()
-    };
-    let done = shared.audited(&who, change, async {
-        if !shared.api.fleet.ask_drain(&WorkerId::new(&name)).await? {
-            return Err(unknown());
-        }
-        Ok(json!({"id": name, "draining": true}))
-    });
-    Ok(answer(StatusCode::ACCEPTED, &done.await?))
+    let done = shared.api.acts().drain(&who, &name, None).await?;
+    Ok(answer(StatusCode::ACCEPTED, &done))
 }
 
 pub(crate) async fn schedules(
@@ -67,7 +48,7 @@ pub(crate) async fn schedules(
     let mut schedules = shared.api.insight.schedules().await?;
     schedules.retain(|schedule| who.sees(&schedule.tenant));
     for schedule in &mut schedules {
-        super::redact::value(&mut schedule.payload);
+        crate::redact::value(&mut schedule.payload);
     }
     Ok(answer(StatusCode::OK, &json!({"schedules": schedules})))
 }
@@ -107,7 +88,9 @@ pub(crate) async fn accounts(
     let next = (found.len() == limit)
         .then(|| found.last().map(|last| format!("{}/{}", last.account.tenant, last.account.id)));
     found.retain(|view| platform.as_ref().is_none_or(|wanted| view.account.platform == *wanted));
-    Ok(answer(StatusCode::OK, &json!({"accounts": found, "next": next.flatten()})))
+    let stopped = shared.api.insight.stops().await?;
+    let page = json!({"accounts": found, "next": next.flatten(), "stopped": stopped});
+    Ok(answer(StatusCode::OK, &page))
 }
 
 /// Where a page of accounts goes on.

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use flotilla_core::account::Account;
-use flotilla_core::breaker::Stand;
+use flotilla_core::breaker::{Past, Stand};
 use flotilla_core::limit::{LimitKey, Rule};
 use flotilla_core::queue::QueueError;
 use flotilla_core::records::JobRecord;
@@ -68,6 +68,9 @@ pub struct BreakerView {
     pub stand: Stand,
     /// The same in words.
     pub says: String,
+    /// How it was turned lately, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Past>,
 }
 
 /// An account; nothing of it is secret.
@@ -76,6 +79,8 @@ pub struct AccountView {
     /// What is known of it.
     #[serde(flatten)]
     pub account: Account,
+    /// The version of its tokens.
+    pub version: u64,
     /// When its tokens came.
     pub obtained_at: Timestamp,
     /// Whether there is a refresh token.
@@ -90,9 +95,24 @@ pub struct AccountView {
     pub ends_at: Option<Timestamp>,
     /// Renewals that failed since the last token came.
     pub failures: u32,
+    /// Renewals whose answer nobody has seen.
+    pub lost: u32,
     /// What the last one of them said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+}
+
+/// A platform that refuses this app, and is left alone for now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StopView {
+    /// Which.
+    pub platform: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
+    /// What it said.
+    pub reason: String,
 }
 
 /// A job that comes by the clock.
@@ -119,6 +139,28 @@ pub struct ScheduleView {
     /// When it fires next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Timestamp>,
+}
+
+/// What a person found about a job of unknown outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundOut {
+    /// Its effect happened; else it did not, and will not any more.
+    pub did: bool,
+    /// What the effect gave.
+    pub result: Value,
+    /// Who says so.
+    pub by: String,
+}
+
+/// Why a job of unknown outcome stays where it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfound {
+    /// Its word cannot count, and why.
+    #[error("{0}")]
+    Refused(String),
+    /// A port failed.
+    #[error(transparent)]
+    Port(#[from] QueueError),
 }
 
 /// What the binary knows.
@@ -161,6 +203,17 @@ pub trait Insight: Send + Sync {
         after: Option<(Tenant, String)>,
         limit: usize,
     ) -> Result<Vec<AccountView>, QueueError>;
+
+    /// Puts a job of unknown outcome back with a person's word; the job that goes on.
+    async fn found(&self, job: &JobRecord, word: &FoundOut) -> Result<JobId, Unfound>;
+
+    /// What the overview shows, as a document: for the terminal.
+    async fn glance(&self) -> Result<Value, QueueError>;
+
+    /// Platforms that are left alone.
+    async fn stops(&self) -> Result<Vec<StopView>, QueueError> {
+        Ok(Vec::new())
+    }
 
     /// The jobs that come by the clock.
     async fn schedules(&self) -> Result<Vec<ScheduleView>, QueueError>;

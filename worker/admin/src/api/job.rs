@@ -14,11 +14,12 @@ use flotilla_core::JobId;
 use flotilla_core::records::JobRecord;
 use serde::Deserialize;
 
+use super::Shared;
 use super::detail::etag;
 use super::enqueue::json as answer;
 use super::problem::Problem;
-use super::{Shared, redact};
 use crate::auth::Principal;
+use crate::redact;
 
 /// Pauses between two looks of one waiter: the first and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));

@@ -18,7 +18,6 @@ use super::acts::matches;
 use super::asked::{self, MAX_ACTION};
 use super::enqueue::{json as answer, whole};
 use super::problem::Problem;
-use crate::audit::Change;
 use crate::auth::{Principal, Tenants};
 
 /// A lane at a glance.
@@ -144,20 +143,8 @@ pub(crate) async fn pause(
     let reason = asked::reason(&given.reason)?;
     let before = present(&shared, &lane).await?;
     matches(&headers, &etag(&lane, before.as_ref()))?;
-    let change = Change {
-        what: "lane.pause",
-        target: lane.to_string(),
-        before: Some(json!(before)),
-        reason: Some(reason.clone()),
-        ..Change::default()
-    };
-    let since = shared.api.ops.clock.now();
-    let pause = Pause { by: who.name.to_string(), reason, since };
-    let done = shared.audited(&who, change, async {
-        shared.api.records.pause(&lane, pause.clone()).await?;
-        Ok(json!({"lane": lane, "paused": pause}))
-    });
-    Ok(answer(StatusCode::OK, &done.await?))
+    let done = shared.api.acts().pause_lane(&who, &lane, before.as_ref(), reason).await?;
+    Ok(answer(StatusCode::OK, &done))
 }
 
 pub(crate) async fn resume(
@@ -169,15 +156,6 @@ pub(crate) async fn resume(
     let lane = lane(name)?;
     let before = present(&shared, &lane).await?;
     matches(&headers, &etag(&lane, before.as_ref()))?;
-    let change = Change {
-        what: "lane.resume",
-        target: lane.to_string(),
-        before: Some(json!(before)),
-        ..Change::default()
-    };
-    let done = shared.audited(&who, change, async {
-        let was = shared.api.records.resume(&lane).await?;
-        Ok(json!({"lane": lane, "was_paused": was}))
-    });
-    Ok(answer(StatusCode::OK, &done.await?))
+    let was = shared.api.acts().resume_lane(&who, &lane, before.as_ref()).await?;
+    Ok(answer(StatusCode::OK, &json!({"lane": lane, "was_paused": was})))
 }

@@ -74,6 +74,10 @@ pub(crate) async fn overview(
     Ok(answer(StatusCode::OK, &document))
 }
 
+pub(crate) async fn glance(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+    Ok(answer(StatusCode::OK, &shared.api.insight.glance().await?))
+}
+
 /// One listener.
 struct Listener {
     shared: Arc<Shared>,

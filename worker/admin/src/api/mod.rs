@@ -8,6 +8,7 @@
 //! | `GET /v1/events` | the overview as server-sent events |
 //! | `GET /v1/openapi.json` | this API as OpenAPI 3.1, with the payloads of all kinds |
 //! | `POST /v1/hooks/sns` | notifications of SNS, where that is on |
+//! | `/webhooks/{platform}` | what social platforms tell by themselves, where that is on |
 //!
 //! Callers show a bearer token or a session, unless no token is set; each sees and handles what its
 //! role and its tenants allow (`auth`), and every change by hand is in the audit log. Errors are problems (RFC 9457) that name the
@@ -18,6 +19,7 @@ mod asked;
 mod body;
 mod dead;
 mod detail;
+mod edit;
 mod enqueue;
 mod entry;
 mod fleet;
@@ -33,20 +35,20 @@ mod openapi;
 mod operations;
 mod problem;
 mod rate;
-mod redact;
 mod replays;
 mod routes;
 mod schemas;
 mod search;
 mod sns;
 mod traffic;
+mod webhooks;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{any, post};
+use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use flotilla_core::fleet::Fleet;
 use flotilla_core::ops::Ops;
@@ -54,15 +56,20 @@ use flotilla_core::{Cells, Records};
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
+use crate::acts::Acts;
 use crate::audit::{Audit, Change};
-use crate::auth::{Auth, Principal, Tenants};
+use crate::auth::{Auth, Principal};
 
-pub(crate) use problem::Problem;
+pub use problem::Problem;
 use rate::Buckets;
 
 pub use groups::{Counted, DeadGroups};
-pub use insight::{AccountView, BreakerView, Insight, LimitView, RuleView, ScheduleView, Why};
+pub use insight::{
+    AccountView, BreakerView, FoundOut, Insight, LimitView, RuleView, ScheduleView, StopView,
+    Unfound, Why,
+};
 pub use sns::{Fetch, SnsHook};
+pub use webhooks::{Header, HookError, Hooks};
 
 /// Bounds of the API.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +130,8 @@ pub struct Api {
     pub settings: ApiSettings,
     /// Notifications of SNS; `None`: off.
     pub sns: Option<SnsHook>,
+    /// What social platforms tell by themselves; `None`: off.
+    pub webhooks: Option<Arc<dyn Hooks>>,
     /// Says `true` once the server ends, so that streams do.
     pub stopping: watch::Receiver<bool>,
 }
@@ -142,22 +151,23 @@ impl Shared {
     async fn audited(
         &self,
         who: &Principal,
-        mut change: Change,
+        change: Change,
         act: impl Future<Output = Result<Value, Problem>>,
     ) -> Result<Value, Problem> {
-        if change.tenant.is_none()
-            && let Tenants::Some(some) = &who.tenants
-            && some.len() == 1
-        {
-            change.tenant = some.first().cloned();
+        self.api.acts().audited(who, change, act).await
+    }
+}
+
+impl Api {
+    /// What is done to jobs by hand.
+    fn acts(&self) -> Acts {
+        Acts {
+            audit: self.audit.clone(),
+            ops: self.ops.clone(),
+            records: Arc::clone(&self.records),
+            cells: Arc::clone(&self.cells),
+            fleet: Arc::clone(&self.fleet),
         }
-        let open = self.api.audit.begin(who, change).await?;
-        let done = act.await;
-        match &done {
-            Ok(after) => open.done(Some(after.clone())).await,
-            Err(problem) => open.failed(problem.detail()).await,
-        }
-        done
     }
 }
 
@@ -173,7 +183,9 @@ pub(crate) fn router(mut api: Api) -> Router {
         api,
     });
     let limit = DefaultBodyLimit::max(shared.api.settings.max_body);
-    let hooks = Router::new().route("/v1/hooks/sns", post(sns::receive));
+    let hooks = Router::new()
+        .route("/v1/hooks/sns", post(sns::receive))
+        .route("/webhooks/{platform}", get(webhooks::challenge).post(webhooks::receive));
     routed(&shared)
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), entry::known))
         .merge(hooks)

@@ -21,7 +21,7 @@ pub(crate) struct Fault {
 
 /// An error on its way to the caller.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     status: StatusCode,
     slug: &'static str,
     title: &'static str,
@@ -52,8 +52,14 @@ impl Problem {
         Self { status, slug, title, detail: detail.into(), faults: Vec::new(), retry_after: None }
     }
 
-    pub(crate) fn detail(&self) -> &str {
+    /// What is wrong, and what to do.
+    pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// The status it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
     pub(crate) fn bad_request(field: &str, detail: impl Into<String>) -> Self {

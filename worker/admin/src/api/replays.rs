@@ -9,11 +9,9 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use flotilla_core::ids::InvalidName;
-use flotilla_core::replay::{
-    Desk, DeskError, Operation, ReplayId, Request, RequestError, Word, dry_run,
-};
+use flotilla_core::replay::{Desk, DeskError, Operation, ReplayId, Request, RequestError, dry_run};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Shared;
 use super::asked::{self, MAX_ACTION, Query};
@@ -21,7 +19,7 @@ use super::dead::own;
 use super::enqueue::{json as answer, whole};
 use super::once::OnceKey;
 use super::problem::Problem;
-use crate::audit::Change;
+use crate::acts::Turn;
 use crate::auth::{Principal, Tenants};
 
 /// Operations of one answer.
@@ -114,35 +112,18 @@ pub(crate) async fn create(
         let seen = dry_run(&*shared.api.records, &ops.registry, &request, now).await?;
         return Ok(answer(StatusCode::OK, &seen));
     }
-    let reason = asked::reason(&request.reason)?;
+    request.reason = asked::reason(&request.reason)?;
     let id = match &once.0 {
         Some(key) => ReplayId::derived(key),
         None => ReplayId::new(now, &*ops.rng),
     };
-    let change = Change {
-        what: "replay.create",
-        target: id.to_string(),
-        before: Some(json!(request)),
-        reason: Some(reason),
-        ..Change::default()
-    };
-    let done = shared
-        .audited(&who, change, async { Ok(json!(desk(&shared).create(&request, id, now).await?)) });
-    Ok(answer(StatusCode::CREATED, &done.await?))
+    Ok(answer(StatusCode::CREATED, &shared.api.acts().plan(&who, &request, id).await?))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Why {
     reason: String,
-}
-
-/// What is done to an operation.
-#[derive(Clone, Copy)]
-enum Turn {
-    Pause,
-    Resume,
-    Cancel,
 }
 
 async fn turn(
@@ -156,30 +137,7 @@ async fn turn(
     let operation = known(shared, who, id).await?;
     let given: Why = asked::body(headers, &whole(sent, MAX_ACTION)?)?;
     let why = asked::reason(&given.reason)?;
-    let what = match turn {
-        Turn::Pause => "replay.pause",
-        Turn::Resume => "replay.resume",
-        Turn::Cancel => "replay.cancel",
-    };
-    let change = Change {
-        what,
-        target: operation.id.to_string(),
-        before: Some(json!({"state": operation.state, "counts": operation.counts})),
-        reason: Some(why.clone()),
-        ..Change::default()
-    };
-    let (word, now) = (Word { by: who.name.to_string(), why }, shared.api.ops.clock.now());
-    let done = shared.audited(who, change, async {
-        let desk = desk(shared);
-        let done = match turn {
-            Turn::Pause => desk.pause(operation.id, &word, now).await?,
-            Turn::Resume => desk.resume(operation.id, &word, now).await?,
-            Turn::Cancel => desk.cancel(operation.id, &word, now).await?,
-        };
-        Ok(json!(done))
-    });
-    let done: Value = done.await?;
-    Ok(answer(StatusCode::OK, &done))
+    Ok(answer(StatusCode::OK, &shared.api.acts().turn(who, &operation, turn, why).await?))
 }
 
 pub(crate) async fn pause(

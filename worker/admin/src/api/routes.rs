@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::{
-    Shared, acts, dead, detail, enqueue, fleet, flows, job, lanes, live, openapi, replays, search,
-    traffic,
+    Shared, acts, dead, detail, edit, enqueue, fleet, flows, job, lanes, live, openapi, replays,
+    search, traffic,
 };
 use crate::auth::Act;
 
@@ -101,12 +101,19 @@ const SEARCH: &[Param] = &[
     query("account", Form::Text, "The account their payload names. A page may be short then."),
     query("cursor", Form::Ids, "`next` of the page before."),
     query("limit", Form::Upto(500), "Jobs of a page; 50 unless said."),
+    query("full", Form::Flag, "All that is known of each job, as `GET /v1/jobs/{id}` gives it."),
 ];
+
+/// What groups of dead letters, and lists of them, are held to.
+const GROUP: Param = query("group", Form::Text, "Of these groups, with commas between them.");
 
 const DEAD: &[Param] = &[
     SEARCH[0], SEARCH[1], SEARCH[2], SEARCH[4], SEARCH[5], SEARCH[6], SEARCH[7], SEARCH[8],
-    SEARCH[9], SEARCH[10], SEARCH[11], SEARCH[12], SEARCH[13],
+    SEARCH[9], SEARCH[10], SEARCH[11], SEARCH[12], SEARCH[13], SEARCH[14], GROUP,
 ];
+
+const GROUPS: &[Param] =
+    &[SEARCH[1], SEARCH[2], SEARCH[4], SEARCH[5], SEARCH[6], SEARCH[7], SEARCH[8], GROUP];
 
 /// A route that reads.
 const fn read(
@@ -215,6 +222,17 @@ pub(crate) const ROUTES: &[Route] = &[
         body: Some(("Reason", false)),
         ..write(
             "POST",
+            "/v1/jobs/{id}/run-now",
+            "runJobNow",
+            "A scheduled or retryable job is due now, whatever its moment was.",
+            &[ID],
+            || post(acts::run_now),
+        )
+    },
+    Route {
+        body: Some(("Reason", false)),
+        ..write(
+            "POST",
             "/v1/jobs/{id}/run-again",
             "runJobAgain",
             "Enqueue a finished job anew, with a trace back to it.",
@@ -301,10 +319,43 @@ pub(crate) const ROUTES: &[Route] = &[
         "/v1/dead/groups",
         "listDeadGroups",
         "Dead letters by what they died of, most frequent first.",
-        &[],
+        GROUPS,
         "DeadGroups",
         || get(dead::groups),
     ),
+    Route {
+        body: Some(("Back", true)),
+        ..write(
+            "POST",
+            "/v1/dead/replay",
+            "replayDead",
+            "Put a few dead letters back at once, the oldest first. For many: an operation.",
+            &[],
+            || post(dead::replay),
+        )
+    },
+    Route {
+        body: Some(("Edit", true)),
+        ..write(
+            "PUT",
+            "/v1/dead/{id}/payload",
+            "editDead",
+            "Give a dead letter another payload, checked as at an enqueue; tells what is different.",
+            &[ID],
+            || put(edit::edit),
+        )
+    },
+    Route {
+        body: Some(("FoundWord", true)),
+        ..write(
+            "POST",
+            "/v1/dead/{id}/found",
+            "foundDead",
+            "Put one of unknown outcome back, with a person's word on whether its effect happened.",
+            &[ID],
+            || post(edit::found),
+        )
+    },
     Route {
         body: Some(("Meant", true)),
         ..write(
@@ -462,6 +513,17 @@ pub(crate) const ROUTES: &[Route] = &[
     read("/v1/overview", "getOverview", "The fleet at a glance.", &[], "Overview", || {
         get(live::overview)
     }),
+    Route {
+        fleet: true,
+        ..read(
+            "/v1/glance",
+            "getGlance",
+            "What needs somebody, lanes, workers, what is held back: all that `flotilla top` shows.",
+            &[],
+            "Glance",
+            || get(live::glance),
+        )
+    },
     read(
         "/v1/events",
         "watchOverview",

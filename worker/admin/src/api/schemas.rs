@@ -120,12 +120,24 @@ fn fleet() -> Map<String, Value> {
         "Account": object(&["tenant", "id", "platform", "external_id", "status"], json!({
             "tenant": text(), "id": text(), "platform": text(), "external_id": text(),
             "name": text(), "status": {"type": "object"}, "scopes": names})),
-        "Accounts": page("accounts", "Account", Some(text())),
+        "Accounts": object(&["accounts", "next", "stopped"], json!({
+            "accounts": {"type": "array", "items": {"$ref": "#/components/schemas/Account"}},
+            "next": maybe(text()),
+            "stopped": {"type": "array", "items": object(&["platform", "until", "reason"], json!({
+                "platform": text(), "since": instant(), "until": instant(), "reason": text()}))}})),
         "Overview": object(&["at", "lanes", "totals"], json!({
             "at": instant(), "totals": {"type": "object", "additionalProperties": count()},
             "lanes": {"type": "array", "items": {"$ref": "#/components/schemas/Lane"}},
             "workers": {"type": "object", "additionalProperties": count()},
             "breakers_open": names})),
+        "Glance": object(&["at", "attention", "lanes"], json!({
+            "at": instant(), "attention": {"type": "array", "items": {"type": "object"}},
+            "lanes": {"type": "array", "items": {"type": "object"}},
+            "workers": {"type": "array", "items": {"$ref": "#/components/schemas/Worker"}},
+            "lost": {"type": "array", "items": {"$ref": "#/components/schemas/Worker"}},
+            "limits": {"type": "array", "items": {"type": "object"}},
+            "breakers": {"type": "array", "items": {"type": "object"}},
+            "dead": {"type": "object"}, "pace": {"type": "object"}})),
         "AuditEntry": object(&["id", "at", "who", "role", "what", "target", "outcome"], json!({
             "id": text(), "at": instant(), "who": text(), "role": text(), "what": text(),
             "target": text(), "tenant": text(), "reason": text(), "before": {}, "after": {},
@@ -165,7 +177,26 @@ fn dead() -> Map<String, Value> {
                 "reason": {"type": "string", "minLength": 1, "maxLength": 1000},
                 "count": {"type": ["integer", "null"], "minimum": 0,
                     "description": "How many are meant; another number of matches is refused."},
+                "limit": {"type": ["integer", "null"], "minimum": 1,
+                    "description": "At most so many; count is how many that makes."},
                 "dry_run": {"type": "boolean", "description": "Only tell how many match."}}},
+        "Back": {"type": "object", "additionalProperties": false, "required": ["selection"],
+            "properties": {
+                "selection": {"$ref": "#/components/schemas/Selection"},
+                "reason": {"type": ["string", "null"], "minLength": 1, "maxLength": 1000},
+                "limit": {"type": ["integer", "null"], "minimum": 1, "maximum": 10000}}},
+        "FoundWord": {"type": "object", "additionalProperties": false,
+            "required": ["did", "reason"], "properties": {
+                "did": {"type": "boolean", "description": "Whether its effect happened."},
+                "result": {"description": "What the effect gave; only where it happened."},
+                "reason": {"type": "string", "minLength": 1, "maxLength": 1000}}},
+        "Edit": {"type": "object", "additionalProperties": false, "required": ["payload"],
+            "properties": {
+                "payload": {"description": "The whole of it. Where it holds the mask of a secret, \
+                    the secret that is there stays."},
+                "reason": {"type": ["string", "null"], "minLength": 1, "maxLength": 1000},
+                "replay": {"type": "boolean", "description": "Put it back at once."},
+                "dry_run": {"type": "boolean", "description": "Only tell what would change."}}},
         "ReplayRequest": {"type": "object", "additionalProperties": false, "properties": {
             "selection": {"$ref": "#/components/schemas/Selection"},
             "patch": {"type": ["array", "null"], "items": {"type": "object"},
@@ -201,7 +232,10 @@ fn traffic() -> Map<String, Value> {
             "properties": {"quotas": {"type": "array", "items": text(), "maxItems": 10},
                 "reason": {"type": ["string", "null"], "minLength": 1, "maxLength": 1000}}},
         "Breaker": object(&["key", "stand", "says"], json!({
-            "key": text(), "stand": {}, "says": text()})),
+            "key": text(), "stand": {}, "says": text(),
+            "history": {"type": "array", "items": object(&["at", "to", "by", "why"], json!({
+                "at": instant(), "to": {"type": "string", "enum": ["open", "half_open", "closed"]},
+                "by": text(), "why": text()}))}})),
         "Breakers": page("breakers", "Breaker", None),
         "Turn": {"type": "object", "additionalProperties": false, "required": ["stand", "reason"],
             "properties": {"stand": {"type": "string", "enum": ["open", "closed"]},

@@ -8,6 +8,7 @@ use axum::response::Response;
 use flotilla_core::flow::Parent;
 use flotilla_core::handler::Progress;
 use flotilla_core::records::{Filter, JobRecord, Listed, Page};
+use flotilla_core::replay::{Fingerprint, of_record};
 use flotilla_core::{DeadClass, JobId, Kind, Lane, Priority, State as Stand, Tenant, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,18 +18,21 @@ use super::asked::Query;
 use super::enqueue::json as answer;
 use super::problem::Problem;
 use crate::auth::Principal;
+use crate::redact;
 
 /// Jobs of a page, unless said, and at most.
 pub(crate) const PAGE: (usize, usize) = (50, 500);
 /// Records that one page looks at, where a part of the search is not the backend's.
 const SCAN: usize = 2000;
+/// Bytes of whole jobs in one page; a page that would be larger ends before.
+const WHOLE: usize = 8 << 20;
 /// Longest error and reason in a list, in characters.
 const CLIP: usize = 300;
 
 /// Parameters of a search.
-pub(crate) const PARAMETERS: [&str; 14] = [
+pub(crate) const PARAMETERS: [&str; 15] = [
     "id", "kind", "lane", "state", "tenant", "class", "since", "until", "error", "parent",
-    "platform", "account", "cursor", "limit",
+    "platform", "account", "cursor", "limit", "full",
 ];
 
 /// One job of a list: what is large of it is in the job itself.
@@ -107,7 +111,7 @@ pub(crate) async fn jobs(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Query::read(&uri, &PARAMETERS)?;
-    page(&shared, &who, query.filter()?, &query).await
+    page(&shared, &who, query.filter()?, &[], &query).await
 }
 
 pub(crate) async fn dead(
@@ -115,15 +119,17 @@ pub(crate) async fn dead(
     who: Principal,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let known: Vec<&str> = PARAMETERS.into_iter().filter(|name| *name != "state").collect();
-    let query = Query::read(&uri, &known)?;
-    page(&shared, &who, query.filter()?.dead(), &query).await
+    let known = PARAMETERS.into_iter().filter(|name| *name != "state").chain(["group"]);
+    let query = Query::read(&uri, &known.collect::<Vec<_>>())?;
+    let groups = query.all::<Fingerprint>("group")?;
+    page(&shared, &who, query.filter()?.dead(), &groups, &query).await
 }
 
 async fn page(
     shared: &Shared,
     who: &Principal,
     filter: Filter,
+    groups: &[Fingerprint],
     query: &Query,
 ) -> Result<Response, Problem> {
     let limit = query.limit(PAGE.0, PAGE.1)?;
@@ -131,19 +137,42 @@ async fn page(
     let (platform, account) = (query.one::<String>("platform")?, query.one::<String>("account")?);
     let empty = || answer(StatusCode::OK, &json!({"jobs": [], "next": null}));
     let Some(filter) = who.within(filter) else { return Ok(empty()) };
-    let listed = if platform.is_none() && account.is_none() {
+    let listed = if platform.is_none() && account.is_none() && groups.is_empty() {
         shared.api.records.list(&filter, Page { limit, before }).await?
     } else {
         let fits = |job: &JobRecord| {
             let same = |field: &str, wanted: &Option<String>| {
                 wanted.is_none() || named(job, field) == *wanted
             };
-            same("platform", &platform) && same("account", &account)
+            let grouped = groups.is_empty() || groups.contains(&of_record(job));
+            grouped && same("platform", &platform) && same("account", &account)
         };
         sieve(shared, &filter, limit, before, fits).await?
     };
+    if query.one::<bool>("full")?.unwrap_or_default() {
+        return Ok(answer(StatusCode::OK, &whole(listed)));
+    }
     let rows: Vec<Row> = listed.jobs.into_iter().map(Row::from).collect();
     Ok(answer(StatusCode::OK, &json!({"jobs": rows, "next": listed.next})))
+}
+
+/// Jobs with all that is known of them, in so many bytes; the first one always.
+fn whole(listed: Listed) -> Value {
+    let (mut next, mut bytes, mut jobs) = (listed.next, 0, Vec::new());
+    for job in listed.jobs {
+        let id = job.id;
+        let document = json!(redact::job(job));
+        bytes += document.to_string().len();
+        if bytes > WHOLE && !jobs.is_empty() {
+            break;
+        }
+        jobs.push((id, document));
+    }
+    if bytes > WHOLE {
+        next = jobs.last().map(|(id, _)| *id);
+    }
+    let jobs: Vec<Value> = jobs.into_iter().map(|(_, document)| document).collect();
+    json!({"jobs": jobs, "next": next})
 }
 
 /// A page of those that fit, out of as many records as one page may look at: it may be short, and

@@ -104,7 +104,7 @@ async fn prove(shared: &Shared, hook: &SnsHook, notice: &Notice) -> Result<(), P
         let detail = "the signing certificate could not be fetched: send it again";
         Problem::new(StatusCode::BAD_GATEWAY, "certificate", "no certificate", detail)
     })?;
-    notice.verify(&pem).map_err(refused)?;
+    notice.verify(&pem, shared.api.ops.clock.now()).map_err(refused)?;
     shared.certificates.keep(url.as_str(), pem);
     Ok(())
 }

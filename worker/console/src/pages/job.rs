@@ -1,6 +1,8 @@
 //! `/jobs/{id}`: everything known of one job: why it waits, what was tried, what it made.
 
-use axum::extract::Path;
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Path, Request, State as Shares};
 use flotilla_admin::auth::Act;
 use flotilla_core::effect::Entry;
 use flotilla_core::records::{Filter, JobRecord, Page as Cut};
@@ -9,12 +11,12 @@ use flotilla_engine::why::{self, Why};
 use maud::{Markup, html};
 
 use super::Answer;
-use crate::ask::Ask;
+use crate::ask::{Ask, Write};
 use crate::blobs::{Artefact, Sort, artefacts};
 use crate::shell::{Page, Place};
 use crate::text::{brief, clock, maybe_when, relative, when};
 use crate::trouble::Trouble;
-use crate::{forms, marks, redact};
+use crate::{Shared, forms, marks, redact};
 
 /// Entries of a ledger that are shown.
 const ENTRIES: usize = 100;
@@ -261,10 +263,29 @@ fn acts(ask: &Ask, job: &JobRecord) -> Markup {
         }
         (State::Dead, _) => html! {
             a.button.primary href={ "/replays/new?id=" (job.id) } { "Replay…" }
+            a.button href={ "/dead/" (job.id) "/edit" } { "Edit payload…" }
             (discard(job))
+        },
+        (State::Scheduled | State::Retryable, _) => html! {
+            (forms::reasoned(&ask.who, &format!("{back}/run-now"), &back, "Run now", "primary", &html! {}))
+            (forms::reasoned(&ask.who, "/jobs/cancel", &back, "Cancel", "danger", &id))
         },
         _ => forms::reasoned(&ask.who, "/jobs/cancel", &back, "Cancel", "danger", &id),
     }
+}
+
+/// `POST /jobs/{id}/run-now`: its moment is now.
+pub(crate) async fn run_now(
+    Shares(shared): Shares<Arc<Shared>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer {
+    let write = Write::from_request(request, &shared).await?;
+    let job = write.ask.job(&id).await?;
+    let reason = Some(write.reason()?.to_owned());
+    shared.console.acts().run_now(&write.ask.who, &job, reason).await?;
+    shared.live.stale();
+    Ok(write.done("It is due now: the next free worker of its lane takes it"))
 }
 
 fn discard(job: &JobRecord) -> Markup {

@@ -3,13 +3,11 @@
 use axum::extract::{FromRequest, Path, Request, State as Shares};
 use std::sync::Arc;
 
-use flotilla_admin::audit::Change;
 use flotilla_admin::auth::Act;
 use flotilla_core::clock::between;
 use flotilla_core::records::Pause;
 use flotilla_core::{Lane, State};
 use maud::{Markup, html};
-use serde_json::json;
 
 use super::Answer;
 use super::overview::{backlog, clears, legend};
@@ -18,6 +16,7 @@ use crate::marks::badge;
 use crate::overview::LaneView;
 use crate::shell::{Page, Place};
 use crate::text::{count, relative, short};
+use crate::trouble::Trouble;
 use crate::{Shared, forms};
 
 const HERE: &str = "/lanes";
@@ -100,11 +99,17 @@ async fn write(
     shared: &Arc<Shared>,
     lane: &str,
     request: Request,
-) -> Result<(Write, Lane), crate::trouble::Trouble> {
+) -> Result<(Write, Lane), Trouble> {
     let write = Write::from_request(request, shared).await?;
     write.ask.who.need_fleet(Act::Operate)?;
     let lane = lane.parse()?;
     Ok((write, lane))
+}
+
+/// How it is paused now.
+async fn present(ask: &Ask, lane: &Lane) -> Result<Option<Pause>, Trouble> {
+    let lanes = ask.shared.console.records.lanes().await?;
+    Ok(lanes.into_iter().find(|info| info.lane == *lane).and_then(|info| info.paused))
 }
 
 pub(crate) async fn pause(
@@ -114,11 +119,9 @@ pub(crate) async fn pause(
 ) -> Answer {
     let (write, lane) = write(&shared, &lane, request).await?;
     let (ask, reason) = (&write.ask, write.reason()?.to_owned());
-    let pause = Pause { by: ask.who.name.to_string(), reason: reason.clone(), since: ask.now };
-    let target = lane.to_string();
-    let change = Change { what: "lane.pause", target, reason: Some(reason), ..Change::default() };
-    let act = shared.console.records.pause(&lane, pause);
-    ask.change(change, act, |()| json!({"paused": true})).await?;
+    let before = present(ask, &lane).await?;
+    ask.shared.console.acts().pause_lane(&ask.who, &lane, before.as_ref(), reason).await?;
+    ask.shared.live.stale();
     Ok(write
         .done(&format!("Lane {lane} is paused: no worker takes a job of it until it is resumed")))
 }
@@ -129,9 +132,10 @@ pub(crate) async fn resume(
     request: Request,
 ) -> Answer {
     let (write, lane) = write(&shared, &lane, request).await?;
-    let change = Change { what: "lane.resume", target: lane.to_string(), ..Change::default() };
-    let act = shared.console.records.resume(&lane);
-    let was = write.ask.change(change, act, |was| json!({"was_paused": was})).await?;
+    let ask = &write.ask;
+    let before = present(ask, &lane).await?;
+    let was = ask.shared.console.acts().resume_lane(&ask.who, &lane, before.as_ref()).await?;
+    ask.shared.live.stale();
     let said = if was { "goes on" } else { "was not paused" };
     Ok(write.done(&format!("Lane {lane} {said}")))
 }

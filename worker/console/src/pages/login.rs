@@ -29,12 +29,16 @@ pub(crate) async fn page(
         return Ok(Redirect::to(&to).into_response());
     }
     let theme = chosen(request.headers());
-    Ok(shell::bare("Log in", theme, &entry(&to, None)))
+    Ok(shell::bare("Log in", theme, &entry(&shared, &to, None)))
 }
 
-fn entry(to: &str, wrong: Option<&str>) -> Markup {
+fn entry(shared: &Shared, to: &str, wrong: Option<&str>) -> Markup {
     html! {
         h1 { "Log in" }
+        @if let Some(provider) = shared.console.auth.oidc() {
+            p { a.button.primary href="/oidc/start" { "Log in with " (provider.label()) } }
+            p.faint { "Or with a token:" }
+        }
         form.card method="post" action="/login" {
             input type="hidden" name="to" value=(to);
             label {
@@ -76,8 +80,11 @@ pub(crate) async fn enter(State(shared): State<Arc<Shared>>, request: Request) -
         }
         Err(Refused::Unknown) => {
             tracing::warn!("a login with an unknown token was refused");
-            let body =
-                entry(&to, Some("No such token. Paste the whole of it, beginning with flt_."));
+            let body = entry(
+                &shared,
+                &to,
+                Some("No such token. Paste the whole of it, beginning with flt_."),
+            );
             let page = shell::bare("Log in", chosen(&parts.headers), &body);
             Ok((StatusCode::UNAUTHORIZED, page).into_response())
         }

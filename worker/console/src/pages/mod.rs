@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod dead;
+mod edit;
 mod flows;
 mod job;
 mod jobs;
@@ -36,11 +37,13 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/jobs", get(jobs::page))
         .route("/jobs/cancel", post(jobs::cancel))
         .route("/jobs/{id}", get(job::page))
+        .route("/jobs/{id}/run-now", post(job::run_now))
         .route("/lanes", get(lanes::page))
         .route("/lanes/{lane}/pause", post(lanes::pause))
         .route("/lanes/{lane}/resume", post(lanes::resume))
         .route("/dead", get(dead::page))
         .route("/dead/discard", get(dead::confirm).post(dead::discard))
+        .route("/dead/{id}/edit", get(edit::page).post(edit::submit))
         .route("/dead/{id}/found", post(dead::found))
         .merge(replays::routes())
         .route("/platforms", get(platforms::page))

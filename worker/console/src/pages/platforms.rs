@@ -65,7 +65,7 @@ fn breaker_table(ask: &Ask, breakers: &[BreakerInfo]) -> Markup {
                     @for info in breakers {
                         @let key = info.key.as_str();
                         tr {
-                            th scope="row" { (key) }
+                            th scope="row" { (key) (turned(info, ask)) }
                             (stand(&info.stand, ask))
                             @if ask.may_fleet(Act::Operate) {
                                 td.acts {
@@ -79,6 +79,20 @@ fn breaker_table(ask: &Ask, breakers: &[BreakerInfo]) -> Markup {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// How it was turned lately, the latest first.
+fn turned(info: &BreakerInfo, ask: &Ask) -> Markup {
+    html! {
+        @if !info.history.is_empty() {
+            details.more {
+                summary { "History" }
+                ul.plain { @for past in info.history.iter().rev() {
+                    li { (when(past.at, ask.now)) " " (past.to.replace('_', "-")) " by " (past.by) ": " (clip(&past.why, 120)) }
+                } }
             }
         }
     }

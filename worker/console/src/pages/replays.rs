@@ -7,10 +7,10 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRequest, Path, RawQuery, Request, State as Shares};
 use axum::routing::{get, post};
-use flotilla_admin::audit::Change;
+use flotilla_admin::acts::Turn;
 use flotilla_admin::auth::{Act, Principal, Tenants};
 use flotilla_core::replay::{
-    Desk, DeskError, DryRun, Operation, ReplayId, ReplayState, Request as Asking, Word, dry_run,
+    Desk, DryRun, Operation, ReplayId, ReplayState, Request as Asking, dry_run,
 };
 use maud::{Markup, html};
 use serde_json::json;
@@ -34,16 +34,6 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/replays/new", get(new))
         .route("/replays/{id}", get(one))
         .route("/replays/{id}/{act}", post(act))
-}
-
-impl From<DeskError> for Trouble {
-    fn from(error: DeskError) -> Self {
-        match error {
-            DeskError::Port(error) => error.into(),
-            DeskError::Unknown(_) => Self::missing(error),
-            other => Self::wrong(other),
-        }
-    }
 }
 
 /// Whether an operation is within what somebody may see: every tenant of it is theirs.
@@ -234,26 +224,15 @@ fn read(
 pub(crate) async fn create(write: Write) -> Answer {
     let ask = &write.ask;
     ask.who.need(Act::Operate)?;
-    let reason = write.reason()?.to_owned();
+    write.reason()?;
     let (asked, _) = chosen(ask, write.fields())?;
     let asking = read(&ask.who, &asked, write.fields())?;
     let console = &ask.shared.console;
     let id = ReplayId::new(ask.now, &*console.ops.rng);
-    let change = Change {
-        what: "replay.create",
-        target: in_words(&asked),
-        before: Some(json!(asking)),
-        reason: Some(reason),
-        ..Change::default()
-    };
-    let desk = Desk::new(&*console.cells);
-    let made = ask
-        .change(change, desk.create(&asking, id, ask.now), |it| json!({"replay": it.id}))
-        .await?;
-    Ok(write.go(
-        &format!("/replays/{}", made.id),
-        "The replay is made; a worker takes it up within a moment",
-    ))
+    console.acts().plan(&ask.who, &asking, id).await?;
+    ask.shared.live.stale();
+    Ok(write
+        .go(&format!("/replays/{id}"), "The replay is made; a worker takes it up within a moment"))
 }
 
 async fn known(ask: &Ask, id: &str) -> Result<Operation, Trouble> {
@@ -357,26 +336,13 @@ pub(crate) async fn act(
     ask.who.need(Act::Operate)?;
     let it = known(ask, &id).await?;
     let reason = write.reason()?.to_owned();
-    let word = Word { by: ask.who.name.to_string(), why: reason.clone() };
-    let desk = Desk::new(&*shared.console.cells);
-    let (target, before) = (it.id.to_string(), Some(json!({"state": it.state})));
-    let change = |what| Change { what, target, before, reason: Some(reason), ..Change::default() };
-    let after = |it: &Operation| json!({"state": it.state});
-    let (now, id) = (ask.now, it.id);
-    let (done, said) = match act.as_str() {
-        "pause" => (
-            ask.change(change("replay.pause"), desk.pause(id, &word, now), after).await?,
-            "Paused: no more dead letters go back until it is resumed",
-        ),
-        "resume" => (
-            ask.change(change("replay.resume"), desk.resume(id, &word, now), after).await?,
-            "It goes on",
-        ),
-        "cancel" => (
-            ask.change(change("replay.cancel"), desk.cancel(id, &word, now), after).await?,
-            "Cancelled: what has not gone back stays dead",
-        ),
+    let (turn, said) = match act.as_str() {
+        "pause" => (Turn::Pause, "Paused: no more dead letters go back until it is resumed"),
+        "resume" => (Turn::Resume, "It goes on"),
+        "cancel" => (Turn::Cancel, "Cancelled: what has not gone back stays dead"),
         _ => return Err(Trouble::missing("a replay is paused, resumed or cancelled")),
     };
-    Ok(write.go(&format!("/replays/{}", done.id), said))
+    shared.console.acts().turn(&ask.who, &it, turn, reason).await?;
+    shared.live.stale();
+    Ok(write.go(&format!("/replays/{}", it.id), said))
 }

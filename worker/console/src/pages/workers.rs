@@ -2,12 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flotilla_admin::audit::Change;
 use flotilla_admin::auth::Act;
-use flotilla_core::WorkerId;
 use flotilla_core::fleet::WorkerInfo;
 use maud::{Markup, html};
-use serde_json::json;
 
 use super::Answer;
 use crate::ask::{Ask, Write};
@@ -89,17 +86,8 @@ pub(crate) async fn drain(write: Write) -> Answer {
     ask.who.need_fleet(Act::Operate)?;
     let name = write.field("worker").ok_or_else(|| Trouble::wrong("say which worker"))?.to_owned();
     let reason = write.reason()?.to_owned();
-    let id = WorkerId::new(&name);
-    let change = Change {
-        what: "worker.drain",
-        target: name.clone(),
-        reason: Some(reason),
-        ..Change::default()
-    };
-    let act = ask.shared.console.fleet.ask_drain(&id);
-    if !ask.change(change, act, |there| json!({"asked": there})).await? {
-        return Err(Trouble::missing(format!("there is no worker {name} any more")));
-    }
+    ask.shared.console.acts().drain(&ask.who, &name, Some(reason)).await?;
+    ask.shared.live.stale();
     Ok(write.done(&format!(
         "Worker {name} drains: it takes no more jobs and ends when those it runs have ended"
     )))

@@ -14,6 +14,7 @@ async fn a_viewer_is_refused_every_write() {
         ("/lanes/default/resume", String::new()),
         ("/dead/discard", format!("id={dead}&reason=x&count=1")),
         (&format!("/dead/{dead}/found"), "found=did&reason=x".to_owned()),
+        (&format!("/dead/{dead}/edit"), "payload={}&step=save&reason=x".to_owned()),
         ("/replays", format!("id={dead}&reason=x")),
         ("/platforms/limit", "key=web&quotas=1/s&reason=x".to_owned()),
         ("/platforms/breaker", "key=web&to=open&reason=x".to_owned()),
@@ -155,7 +156,7 @@ async fn a_replay_is_shown_before_it_is_made_then_made_paused_and_cancelled() {
     }
     assert_eq!(
         world.post(&otto, &format!("{place}/pause"), "reason=so").await.status,
-        StatusCode::BAD_REQUEST
+        StatusCode::CONFLICT
     );
     assert_eq!(
         world.get("shop", &place).await.status,
@@ -183,4 +184,41 @@ async fn waiting_jobs_are_cancelled_and_others_are_left() {
     assert_eq!(seen.status, StatusCode::SEE_OTHER, "{}", seen.text);
     let cancelled = Filter { states: vec![flotilla_core::State::Cancelled], ..Filter::default() };
     assert_eq!(world.memory.count(&cancelled).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_payload_is_another_one_only_after_what_changes_was_shown() {
+    let (world, dead, _) = World::filled().await;
+    let otto = world.session("otto").await;
+    let path = format!("/dead/{dead}/edit");
+    let page = world.get("otto", &path).await.text;
+    let seen = page.split("name=\"seen\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let seen = seen.expect("the version that is looked at").to_owned();
+    assert!(!page.contains("s3cret"), "secrets are masked in the form too");
+    let form = |payload: &str, more: &str| {
+        let payload: String = url::form_urlencoded::byte_serialize(payload.as_bytes()).collect();
+        format!("seen={seen}&payload={payload}&{more}")
+    };
+    let payload = async || world.console.records.get(dead).await.unwrap().unwrap().payload;
+
+    let wrong = world.post(&otto, &path, &form("{\"n\":", "")).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let mask = world.post(&otto, &path, &form(r#"{"other":"***"}"#, "step=save&reason=x")).await;
+    assert_eq!(mask.status, StatusCode::UNPROCESSABLE_ENTITY, "no secret is known for this mask");
+    let new = r#"{"text":"mended","token":"***","n":2}"#;
+    let shown = world.post(&otto, &path, &form(new, "")).await;
+    assert!(shown.text.contains("~ /n: 1 → 2"), "{}", shown.text);
+    assert_eq!(payload().await["n"], 1, "showing changes nothing");
+    let silent = world.post(&otto, &path, &form(new, "step=save")).await;
+    assert_eq!(silent.status, StatusCode::BAD_REQUEST, "it wants a reason");
+    let saved = world.post(&otto, &path, &form(new, "step=save&reason=mended")).await;
+    assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
+    let kept = payload().await;
+    assert_eq!((&kept["n"], &kept["token"]), (&2.into(), &"s3cret".into()));
+    let again = world.post(&otto, &path, &form(new, "step=save&reason=again")).await;
+    assert_eq!(again.status, StatusCode::BAD_REQUEST, "somebody changed it meanwhile");
+    let (entries, _) = world.console.audit.list(&local(), None, 10).await.unwrap();
+    assert_eq!((entries[0].what.as_str(), entries.len()), ("dead.edit", 1));
+    let text = serde_json::to_string(&entries).unwrap();
+    assert!(!text.contains("s3cret"), "no secret in the audit log: {text}");
 }

@@ -6,25 +6,24 @@ use std::process::Command;
 
 use flotilla_config::Config;
 use flotilla_core::State;
-use flotilla_core::replay::{Amend, Amended, Mark, ReplayId, revised};
+use flotilla_core::replay::Amended;
 use serde_json::{Value, json};
 
 use crate::cli::Dead;
-use crate::commands::known;
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::remote::{Edited, NewPayload, Site, known};
 use crate::wire::input;
-use crate::wire::{self, Ports};
 
-pub(super) async fn run(command: &Dead, ports: &Ports, config: &Config) -> Result<Exit, Failure> {
+pub(super) async fn run(command: &Dead, site: &dyn Site, config: &Config) -> Result<Exit, Failure> {
     let Dead::Edit { id, payload, reason, replay, dry_run, json: as_json } = command else {
         return Err(Failure::bug("edit was given another command"));
     };
-    let record = known(&*ports.records, *id).await?;
+    let record = known(site, *id).await?;
     if record.state != State::Dead {
         return Err(Failure::usage(format!("{id} is {}, not dead", record.state)));
     }
-    let new: Value = match payload {
+    let payload: Value = match payload {
         Some(given) => {
             let payload = input::payload(given, config.queue.max_payload)?;
             serde_json::from_slice(payload.bytes())
@@ -32,10 +31,12 @@ pub(super) async fn run(command: &Dead, ports: &Ports, config: &Config) -> Resul
         }
         None => edited(&record.payload)?,
     };
-    let ops = wire::ops(config, ports)?;
-    let revision = revised(&ops.registry, &record, &new).map_err(Failure::usage)?;
-    let lines = revision.lines(&record.payload);
-    if !as_json {
+    let (reason, replay, dry_run) = (reason.clone(), *replay, *dry_run);
+    let new = NewPayload { payload, reason, replay, dry_run };
+    let Edited { changes, lines, answer } = site.edit(&record, &new).await?;
+    if *as_json {
+        output::json(&json!({"job": id, "changes": changes, "answer": answer}))?;
+    } else {
         for line in &lines {
             output::line(line)?;
         }
@@ -43,37 +44,10 @@ pub(super) async fn run(command: &Dead, ports: &Ports, config: &Config) -> Resul
             output::line("nothing is different")?;
         }
     }
-    let change = Amend {
-        id: *id,
-        mark: Mark {
-            of: format!("edit/{}", ReplayId::new(ports.now(), &*ops.rng)),
-            by: wire::user(),
-            reason: reason.clone(),
-        },
-        payload: Some(revision.payload),
-        expect: Some(record.payload.clone()),
-        replay: *replay,
-    };
-    let idle = *dry_run || (lines.is_empty() && !replay);
-    let answer = if idle {
-        None
-    } else {
-        let answers = ports.records.amend(std::slice::from_ref(&change), ports.now()).await?;
-        answers.into_iter().next()
-    };
-    if answer == Some(Amended::Done) {
-        tracing::info!(
-            target: "audit", who = change.mark.by, what = "dead letter", id = %id,
-            after = if *replay { "edited and put back" } else { "edited" }, reason,
-        );
-    }
-    if *as_json {
-        output::json(&json!({"job": id, "changes": revision.changes, "answer": answer}))?;
-    }
     match answer {
         None => {}
         Some(Amended::Done) if *as_json => {}
-        Some(Amended::Done) if *replay => {
+        Some(Amended::Done) if replay => {
             output::line(format!("{id} has the new payload and is back in its lane"))?;
         }
         Some(Amended::Done) => output::line(format!(

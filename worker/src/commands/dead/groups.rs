@@ -3,22 +3,22 @@
 use std::time::Duration;
 
 use flotilla_core::clock::before;
-use flotilla_core::replay::{Bounds, Group, Selection, groups};
+use flotilla_core::replay::{Group, Selection};
 
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::wire::Ports;
+use crate::remote::Site;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 pub(super) async fn run(
-    ports: &Ports,
+    site: &dyn Site,
     selection: &Selection,
     limit: usize,
     as_json: bool,
 ) -> Result<Exit, Failure> {
-    let now = ports.now();
-    let mut found = groups(&*ports.records, selection, Bounds::default(), now).await?;
+    let now = site.now();
+    let mut found = site.groups(selection).await?;
     let further = found.groups.len().saturating_sub(limit);
     let hidden: u64 = found.groups.iter().skip(limit).map(|group| group.count).sum();
     found.groups.truncate(limit);

@@ -2,53 +2,33 @@
 
 use std::time::Duration;
 
-use flotilla_config::Config;
-use flotilla_core::clock::before;
-use flotilla_core::records::Filter;
-use flotilla_core::replay::{Desk, DryRun, ReplayId, Request, Selection, dry_run, select};
-use flotilla_engine::found::{self as engine, Found, FoundError};
+use flotilla_core::replay::{DryRun, Request, Selection};
 use serde_json::json;
 
-use super::{IDS, MOST, chosen, count};
+use super::{MOST, chosen, count};
 use crate::cli::{How, WhatFound, WhichDead};
-use crate::commands::known;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::wire::{self, Ports};
+use crate::remote::{FoundWord, Site, known};
+use crate::wire;
 
 /// The largest patch that is read, in bytes.
 const PATCH: u64 = 64 * 1024;
-/// A worker that was not seen for so long is not there.
-const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
-pub(super) async fn run(
-    ports: &Ports,
-    config: &Config,
-    which: &WhichDead,
-    how: &How,
-) -> Result<Exit, Failure> {
+pub(super) async fn run(site: &dyn Site, which: &WhichDead, how: &How) -> Result<Exit, Failure> {
     let selection = chosen(which)?;
     let asked = request(which, how, selection)?;
     if which.dry_run {
-        let ops = wire::ops(config, ports)?;
-        let dry = dry_run(&*ports.records, &ops.registry, &asked, ports.now()).await?;
-        return say_dry(which, &dry);
+        return say_dry(which, &site.dry_run(&asked).await?);
     }
     if *how == How::default() {
-        return at_once(ports, which, &asked.selection).await;
+        return at_once(site, which, &asked.selection).await;
     }
-    let ops = wire::ops(config, ports)?;
-    let id = ReplayId::new(ports.now(), &*ops.rng);
-    let made = Desk::new(&*ports.cells).create(&asked, id, ports.now()).await;
-    let made = made.map_err(super::replays::failure)?;
-    tracing::info!(
-        target: "audit", who = asked.by, what = "replay", id = %id, after = "planned",
-        reason = asked.reason, request = %json!(asked),
-    );
-    let workers = ports.fleet.workers(before(ports.now(), SEEN_WITHIN)).await?;
+    let made = site.plan(&asked).await?;
+    let id = made.id;
     if !which.json {
         output::line(format!("replay {id} is planned; a worker leads it"))?;
-        if workers.is_empty() {
+        if site.workers().await?.is_empty() {
             output::line("no worker runs: start one with `flotilla worker`")?;
         }
         if !how.wait {
@@ -56,7 +36,7 @@ pub(super) async fn run(
         }
     }
     if how.wait {
-        return super::replays::wait(ports, id, which.json).await;
+        return super::replays::wait(site, id, which.json).await;
     }
     if which.json {
         output::json(&made)?;
@@ -98,22 +78,13 @@ fn request(which: &WhichDead, how: &How, selection: Selection) -> Result<Request
     Ok(request)
 }
 
-/// The oldest that match, in this process.
-async fn at_once(ports: &Ports, which: &WhichDead, selection: &Selection) -> Result<Exit, Failure> {
-    let (records, limit) = (&ports.records, which.limit.unwrap_or(MOST));
-    let mut filters = vec![selection.filter()];
-    if !selection.groups.is_empty() {
-        let mut ids = select(&**records, selection, limit).await?;
-        ids.reverse(); // the oldest first
-        let some = |ids: &[_]| Filter { ids: ids.to_vec(), ..Filter::default() }.dead();
-        filters = ids.chunks(IDS).map(some).collect();
-    }
-    let mut done = flotilla_core::records::Replay::default();
-    for filter in filters {
-        let part = records.replay(&filter, limit, ports.now()).await?;
-        done.replayed += part.replayed;
-        done.refused.extend(part.refused);
-    }
+/// The oldest that match, without an operation.
+async fn at_once(
+    site: &dyn Site,
+    which: &WhichDead,
+    selection: &Selection,
+) -> Result<Exit, Failure> {
+    let done = site.replay(selection, which.limit.unwrap_or(MOST)).await?;
     if which.json {
         output::json(&done)?;
     } else {
@@ -166,8 +137,7 @@ fn say_dry(which: &WhichDead, dry: &DryRun) -> Result<Exit, Failure> {
 
 /// One dead letter whose outcome a person has looked up.
 pub(super) async fn found(
-    ports: &Ports,
-    config: &Config,
+    site: &dyn Site,
     which: &WhichDead,
     word: WhatFound,
     result: Option<&str>,
@@ -178,26 +148,17 @@ pub(super) async fn found(
     let result = result.map(serde_json::from_str).transpose().map_err(|error| {
         Failure::usage(format!("--result is not JSON: {error}; a text needs its quotes"))
     })?;
-    let found = match (word, result) {
-        (WhatFound::Did, result) => Found::Did(result.unwrap_or_default()),
-        (WhatFound::DidNot, None) => Found::DidNot,
-        (WhatFound::DidNot, Some(_)) => {
-            return Err(Failure::usage("--result goes with --found did: else there is none"));
-        }
-    };
-    let record = known(&*ports.records, *id).await?;
+    if word == WhatFound::DidNot && result.is_some() {
+        return Err(Failure::usage("--result goes with --found did: else there is none"));
+    }
+    let record = known(site, *id).await?;
     if which.dry_run {
-        let open = engine::open_effects(&*ports.cells, *id, ports.now()).await?;
+        let open = site.open_effects(*id).await?;
         output::line(format!("open effects of {id}: {}", open.join(", ")))?;
         return Ok(Exit::Ok);
     }
-    let (ops, word) = (wire::ops(config, ports)?, engine::Word { found, by: wire::user() });
-    let replayed = engine::replay(&*ports.records, &*ports.cells, &ops, &record, &word).await;
-    let new = replayed.map_err(|error| match error {
-        FoundError::Refused(why) => Failure::usage(why),
-        FoundError::Port(error) => error.into(),
-        FoundError::Enqueue(error) => Failure::usage(error.to_string()),
-    })?;
+    let word = FoundWord { did: word == WhatFound::Did, result };
+    let new = site.found(&record, &word).await?;
     if which.json {
         output::json(&json!({"job": id, "goes_on_as": new}))?;
     } else {

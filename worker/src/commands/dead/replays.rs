@@ -2,61 +2,41 @@
 
 use std::time::Duration;
 
-use flotilla_core::replay::{Desk, DeskError, Operation, ReplayId, ReplayState, Word};
+use flotilla_core::replay::{Operation, ReplayId, ReplayState};
 
-use crate::cli::{Hand, Replays};
+use crate::cli::Replays;
 use crate::exit::{Exit, Failure};
 use crate::output;
-use crate::wire::{self, Ports};
+use crate::remote::{Site, Turn};
 
 /// Between two looks of one who waits.
 const LOOK: Duration = Duration::from_millis(500);
 
-pub(super) async fn run(command: &Replays, ports: &Ports) -> Result<Exit, Failure> {
-    let (desk, now) = (Desk::new(&*ports.cells), ports.now());
-    let by = wire::user();
-    let word = |hand: &Hand| Word { by: by.clone(), why: hand.reason.clone() };
-    let done = match command {
-        Replays::List { json } => return list(ports, *json).await,
-        Replays::Show { id, wait: true, json } => return wait(ports, *id, *json).await,
+pub(super) async fn run(command: &Replays, site: &dyn Site) -> Result<Exit, Failure> {
+    let (hand, turn) = match command {
+        Replays::List { json } => return list(site, *json).await,
+        Replays::Show { id, wait: true, json } => return wait(site, *id, *json).await,
         Replays::Show { id, json, .. } => {
-            let found = operation(ports, *id).await?;
+            let found = site.operation(*id).await?;
             if *json {
                 output::json(&found)?;
             } else {
-                show(ports, &found)?;
+                show(site, &found)?;
             }
             return Ok(Exit::Ok);
         }
-        Replays::Pause(hand) => desk.pause(hand.id, &word(hand), now).await,
-        Replays::Resume(hand) => desk.resume(hand.id, &word(hand), now).await,
-        Replays::Cancel(hand) => desk.cancel(hand.id, &word(hand), now).await,
+        Replays::Pause(hand) => (hand, Turn::Pause),
+        Replays::Resume(hand) => (hand, Turn::Resume),
+        Replays::Cancel(hand) => (hand, Turn::Cancel),
     };
-    let done = done.map_err(failure)?;
-    tracing::info!(
-        target: "audit", who = by, what = "replay", id = %done.id, after = %done.state,
-        reason = done.steps.last().map_or("", |step| step.why.as_str()),
-    );
+    let done = site.turn(hand.id, turn, &hand.reason).await?;
     output::line(format!("replay {} is {}", done.id, done.state))?;
     Ok(Exit::Ok)
 }
 
-/// What a fault of the desk means to the command.
-pub(super) fn failure(error: DeskError) -> Failure {
-    match error {
-        DeskError::Port(error) => error.into(),
-        other => Failure::usage(other),
-    }
-}
-
-async fn operation(ports: &Ports, id: ReplayId) -> Result<Operation, Failure> {
-    let found = Desk::new(&*ports.cells).get(id, ports.now()).await?;
-    found.map(|kept| kept.operation).ok_or_else(|| failure(DeskError::Unknown(id)))
-}
-
-async fn list(ports: &Ports, as_json: bool) -> Result<Exit, Failure> {
-    let now = ports.now();
-    let all = Desk::new(&*ports.cells).list(now).await?;
+async fn list(site: &dyn Site, as_json: bool) -> Result<Exit, Failure> {
+    let now = site.now();
+    let all = site.replays().await?;
     if as_json {
         output::json(&all)?;
         return Ok(Exit::Ok);
@@ -81,8 +61,8 @@ async fn list(ports: &Ports, as_json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn show(ports: &Ports, operation: &Operation) -> Result<(), Failure> {
-    let now = ports.now();
+fn show(site: &dyn Site, operation: &Operation) -> Result<(), Failure> {
+    let now = site.now();
     output::line(format!("replay {} is {}", operation.id, progress(operation)))?;
     for step in &operation.steps {
         let (at, to) = (output::relative(step.at, now), step.to);
@@ -130,10 +110,10 @@ fn progress(operation: &Operation) -> String {
 }
 
 /// Shows how an operation goes until it is over or stopped, or somebody paused it.
-pub(super) async fn wait(ports: &Ports, id: ReplayId, as_json: bool) -> Result<Exit, Failure> {
+pub(super) async fn wait(site: &dyn Site, id: ReplayId, as_json: bool) -> Result<Exit, Failure> {
     let mut said = String::new();
     let over = loop {
-        let operation = operation(ports, id).await?;
+        let operation = site.operation(id).await?;
         let now = progress(&operation);
         if !as_json && now != said {
             output::line(&now)?;

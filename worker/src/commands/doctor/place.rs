@@ -122,6 +122,7 @@ fn secret_files(config: &Config) -> Vec<Finding> {
         ("admin.token_file", &config.admin.token_file),
         ("api.tokens_file", &config.api.tokens_file),
         ("models.key_file", &config.models.key_file),
+        ("platforms.webhook_token_file", &config.platforms.webhook_token_file),
     ];
     let of_apps = config.apps.iter().map(|app| ("client_secret_file", &app.client_secret_file));
     let files = named.into_iter().chain(of_apps);

@@ -44,7 +44,7 @@ async fn bucket(config: &Config) -> Finding {
 }
 
 /// Any answer will do: what is looked for is a wrong address or a closed door.
-async fn answers(what: &'static str, shown: &str, url: &str, key: &str) -> Finding {
+pub(super) async fn answers(what: &'static str, shown: &str, url: &str, key: &str) -> Finding {
     let shown = shown.split('@').next_back().unwrap_or_default(); // a password is nobody's business
     let client = reqwest::Client::builder().timeout(PATIENCE).build();
     let asked = match client {

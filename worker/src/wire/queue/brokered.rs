@@ -9,6 +9,9 @@ use flotilla_core::Lane;
 use crate::exit::Failure;
 use crate::wire::kinds_offline;
 
+/// Leases after which a message that nobody has taken counts as lost: a minute with the default.
+const LEASES: u32 = 4;
+
 /// How broker and store work together, as `[queue]` says.
 pub(super) fn settings(name: &'static str, config: &Config) -> Result<Settings, Failure> {
     let light = config.queue.records_for_failures.iter().map(|lane| lane.parse());
@@ -16,6 +19,7 @@ pub(super) fn settings(name: &'static str, config: &Config) -> Result<Settings, 
         records_for_failures: light.collect::<Result<_, _>>().map_err(Failure::config)?,
         poison_after: config.queue.poison_after,
         keep_dead: config.retention.dead,
+        stale: config.queue.lease * LEASES,
         ..Settings::new(name)
     })
 }

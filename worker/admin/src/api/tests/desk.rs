@@ -309,3 +309,56 @@ async fn events_say_what_there_is_at_first() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn a_dead_letter_gets_another_payload_and_a_waiting_job_runs_now() {
+    let world = World::new();
+    let ids = dead(&world, 3, "it broke").await;
+    let json = [("content-type", "application/json")];
+    let put = async |path: &str, body: &str| world.call(request("PUT", path, body, &json)).await;
+    let path = format!("/v1/dead/{}/payload", ids[0]);
+    let wrong = put(&path, r#"{"payload":{"txt":1}}"#).await;
+    assert_eq!((wrong.code(), wrong.field()), (400, "payload"));
+    let dry = put(&path, r#"{"payload":{"text":"new"},"dry_run":true}"#).await;
+    assert_eq!((dry.code(), &dry.json["answer"]), (200, &Value::Null), "{}", dry.json);
+    assert!(!dry.json["lines"].as_array().expect("lines").is_empty());
+    let done = put(&path, r#"{"payload":{"text":"new"},"reason":"mended","replay":true}"#).await;
+    assert_eq!(done.json["answer"]["outcome"], "done", "{}", done.json);
+    let job = world.ask("GET", &format!("/v1/jobs/{}", ids[0]), "").await.json;
+    assert_eq!((&job["payload"]["text"], &job["state"]), (&json!("new"), &json!("available")));
+    assert_eq!(put(&path, r#"{"payload":{"text":"x"}}"#).await.code(), 409, "it is not dead");
+
+    let whole = world.ask("GET", "/v1/dead?full=true&limit=1", "").await.json;
+    assert_eq!(whole["jobs"][0]["payload"]["text"], "hi", "{whole}");
+    assert!(whole["next"].is_string());
+    let groups = world.ask("GET", "/v1/dead/groups?kind=text.read", "").await.json;
+    let group = groups["groups"][0]["fingerprint"].as_str().expect("a group").to_owned();
+    let of = world.ask("GET", &format!("/v1/dead?group={group}"), "").await.json;
+    assert_eq!(of["jobs"].as_array().map(Vec::len), Some(2), "{of}");
+    let back = format!(r#"{{"selection":{{"groups":["{group}"]}},"limit":1}}"#);
+    let back = world.ask("POST", "/v1/dead/replay", &back).await;
+    assert_eq!((back.code(), &back.json["replayed"]), (200, &json!(1)), "{}", back.json);
+    let one = r#"{"reason":"old","count":1,"limit":1}"#;
+    let gone = world.ask("POST", "/v1/dead/discard", one).await;
+    assert_eq!(gone.json["touched"], 1, "{}", gone.json);
+
+    let later = r#"{"kind":"text.read","payload":{"text":"hi"},"run_at":"2099-01-01T00:00:00Z"}"#;
+    let later = world.post(later, &[]).await.id().to_owned();
+    let now = format!("/v1/jobs/{later}/run-now");
+    assert_eq!(world.ask("POST", &now, r#"{"reason":"cannot wait"}"#).await.code(), 200);
+    assert!(world.claim().await.iter().any(|job| job.held.id.to_string() == later));
+    assert_eq!(world.ask("POST", &now, "").await.code(), 409, "it runs");
+    let found = format!("/v1/dead/{}/found", ids[1]);
+    let said = world.ask("POST", &found, r#"{"did":true,"reason":"looked"}"#).await;
+    assert_eq!(said.code(), 409, "its outcome is known");
+    let audit = world.ask("GET", "/v1/audit", "").await.json;
+    let whats: Vec<&str> = audit["entries"]
+        .as_array()
+        .expect("entries")
+        .iter()
+        .filter_map(|entry| entry["what"].as_str())
+        .collect();
+    let wanted =
+        ["dead.found", "job.run-now", "job.run-now", "dead.discard", "dead.replay", "dead.edit"];
+    assert_eq!(whats, wanted);
+}

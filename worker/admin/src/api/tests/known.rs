@@ -8,10 +8,10 @@ use flotilla_core::breaker::Breaker;
 use flotilla_core::limit::{LimitKey, Rule};
 use flotilla_core::queue::QueueError;
 use flotilla_core::records::JobRecord;
-use flotilla_core::{Kind, Tenant, Timestamp};
+use flotilla_core::{JobId, Kind, Tenant, Timestamp};
 
 use crate::api::insight::{
-    AccountView, BreakerView, Insight, LimitView, RuleView, ScheduleView, Why,
+    AccountView, BreakerView, FoundOut, Insight, LimitView, RuleView, ScheduleView, Unfound, Why,
 };
 
 /// Rules and breakers by key, two accounts, two schedules.
@@ -38,12 +38,14 @@ fn account(tenant: &str, id: &str) -> AccountView {
             created_at: Timestamp::UNIX_EPOCH,
             renewed_at: None,
         },
+        version: 1,
         obtained_at: Timestamp::UNIX_EPOCH,
         refreshable: true,
         due_at: None,
         overdue: false,
         ends_at: None,
         failures: 0,
+        lost: 0,
         last_error: None,
     }
 }
@@ -110,6 +112,7 @@ impl Insight for Known {
             key,
             stand: breaker.stand,
             says,
+            history: Vec::new(),
         });
         Ok(())
     }
@@ -134,6 +137,14 @@ impl Insight for Known {
             .filter(|view| after.as_ref().is_none_or(|after| place(view) > *after))
             .take(limit)
             .collect())
+    }
+
+    async fn found(&self, job: &JobRecord, _: &FoundOut) -> Result<JobId, Unfound> {
+        Err(Unfound::Refused(format!("{} is no dead letter of unknown outcome", job.id)))
+    }
+
+    async fn glance(&self) -> Result<serde_json::Value, QueueError> {
+        Ok(serde_json::json!({"at": Timestamp::UNIX_EPOCH, "attention": [], "lanes": []}))
     }
 
     async fn schedules(&self) -> Result<Vec<ScheduleView>, QueueError> {

@@ -23,7 +23,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::auth::{AuthSettings, Role, TokenEntry, TokenHash};
+use crate::auth::{AuthSettings, Role, Tenants, TokenEntry, TokenHash};
 
 /// A text to be read.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -93,6 +93,7 @@ impl World {
             cells: Arc::clone(&memory) as Arc<dyn Cells>,
             settings: ApiSettings { rate: 0, ..ApiSettings::default() },
             sns: None,
+            webhooks: None,
         };
         Self { memory, clock, api }
     }
