@@ -121,9 +121,11 @@ fn lanes(app: &App) -> Parts<'_> {
         "HAS/WANTS",
         "",
     ];
-    let widths = [7, 8, 7, 9, 5, 7, 6, 9].map(Constraint::Length);
-    let widths =
-        [Constraint::Min(12)].into_iter().chain(widths).chain([Constraint::Fill(1)]).collect();
+    // As wide as its names: the rest is for what holds a lane up.
+    let longest = app.lanes().iter().map(|it| it.lane.as_str().len()).max().unwrap_or(0);
+    let name = u16::try_from(longest.clamp(4, 24)).unwrap_or(24);
+    let widths = [name, 7, 8, 7, 9, 5, 7, 6, 9].map(Constraint::Length);
+    let widths = widths.into_iter().chain([Constraint::Fill(1)]).collect();
     (heading, widths, app.lanes().into_iter().map(row).collect(), "no lane has a job")
 }
 
