@@ -1,5 +1,5 @@
 //! Mutates pictures and requests for a while, to see whether anything panics, takes too long or too
-//! much memory: `cargo run --example fuzz -p flotilla-images -- SECONDS SEED FOLDER…`.
+//! much memory: `cargo run --example fuzz_pictures -p flotilla-images -- SECONDS SEED FOLDER…`.
 //!
 //! Each round writes its picture to `fuzz-SEED.bin` in the system's temporary folder before it is opened,
 //! so that the picture that ended the process is there. Bound the memory from outside:
